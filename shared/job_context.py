@@ -1,0 +1,95 @@
+"""What a handler is given: the contract that `worker.context` fulfils."""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from shared.models import File
+from shared.settings import Settings
+
+
+class OutputFile(Protocol):
+    """Is a file that an attempt is writing; it becomes a `File` only if the attempt succeeds."""
+
+    file_id: UUID
+    stream: BinaryIO
+    size: int
+
+    def set_media_type(self, media_type: str) -> None:
+        """Correct the media type, once it is known."""
+        ...
+
+
+class JobContext(Protocol):
+    """Gives a handler its job's surroundings. All methods are synchronous and safe from any thread."""
+
+    @property
+    def job_id(self) -> UUID:
+        """The job's id."""
+        ...
+
+    @property
+    def owner_id(self) -> UUID:
+        """The id of the job's owner."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        ...
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether a failure now ends the job."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this process."""
+        ...
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Open a database session whose transaction commits when the block ends without an error."""
+        ...
+
+    def guard(self, session: Session) -> None:
+        """Lock the job's row in this transaction and make sure that this attempt still owns the job.
+
+        Raises `Cancelled` when it does not: nothing that follows may be written.
+        """
+        ...
+
+    def file(self, file_id: UUID) -> File:
+        """Read the row of one of the owner's files; raises `Fail("file_not_found", …)` when it is gone."""
+        ...
+
+    def open_file(self, file: File) -> BinaryIO:
+        """Open a stored file for reading; raises `Fail("file_not_found", …)` when its blob is gone."""
+        ...
+
+    def file_path(self, file: File) -> Path:
+        """Give a local path of a stored file, to be read only."""
+        ...
+
+    def output(self, name: str, media_type: str) -> AbstractContextManager[OutputFile]:
+        """Write a new file of the job's owner, registered together with the job's success."""
+        ...
+
+    def progress(self, completed: int, total: int | None = None, message: str | None = None) -> None:
+        """Report progress (cheap: written at most a few times a second); raises `Cancelled` on a cancel request."""
+        ...
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` when the job's cancellation was requested or its claim was lost."""
+        ...
+
+    def enqueue(self, kind: str, job_input: dict[str, Any]) -> UUID:
+        """Register a follow-up job, which comes to be together with this job's success."""
+        ...
+
+    def delete_blob(self, storage_key: str) -> None:
+        """Delete a blob of the storage; a missing one is fine."""
+        ...

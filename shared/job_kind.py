@@ -1,0 +1,129 @@
+"""Kinds of job: the `@job` decorator and the registry that the API and the workers build on."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, cast, get_type_hints
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+QUEUES = ("default", "images", "mail", "archives", "maintenance")
+
+Access = Literal["public", "operator", "internal"]
+Handler = Callable[..., Any]
+
+
+class JobInput(BaseModel):
+    """Is the base of every kind's input model: unknown fields are refused, values are immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def file_ids(self) -> list[UUID]:
+        """Name the files that the job needs: they must be the owner's and cannot be deleted while it lives."""
+        return []
+
+
+class JobResult(BaseModel):
+    """Is the base of every kind's result model."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind:
+    """Is everything known about a kind of job."""
+
+    name: str
+    handler: Handler
+    input_model: type[JobInput]
+    result_model: type[JobResult]
+    queue: str
+    timeout: timedelta
+    max_attempts: int
+    access: Access
+    backoff: timedelta
+    backoff_cap: timedelta
+
+    @property
+    def summary(self) -> str:
+        """The first line of the handler's docstring."""
+        return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+
+class DuplicateJobKind(ValueError):
+    """Says that two handlers claim one name."""
+
+
+_kinds: dict[str, JobKind] = {}
+
+
+def job(
+    name: str,
+    *,
+    queue: str = "default",
+    timeout: timedelta = timedelta(minutes=5),
+    max_attempts: int = 3,
+    access: Access = "public",
+    backoff: timedelta = timedelta(seconds=2),
+    backoff_cap: timedelta = timedelta(minutes=10),
+) -> Callable[[Handler], Handler]:
+    """Register a handler `(input, context) -> result` as a kind of job; its annotations name the models.
+
+    `timeout` bounds one attempt. `backoff` is the base of the exponential delay between attempts, `backoff_cap` its
+    most.
+    Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue.
+    """
+    if queue not in QUEUES:
+        raise ValueError(f"queue {queue!r} is none of {', '.join(QUEUES)}")
+
+    def register(handler: Handler) -> Handler:
+        input_model, result_model = _models_of(handler)
+        known = _kinds.get(name)
+        if known is not None and known.handler.__module__ != handler.__module__:
+            raise DuplicateJobKind(f"{name} is defined in {known.handler.__module__} and {handler.__module__}")
+        _kinds[name] = JobKind(
+            name=name,
+            handler=handler,
+            input_model=input_model,
+            result_model=result_model,
+            queue=queue,
+            timeout=timeout,
+            max_attempts=max_attempts,
+            access=access,
+            backoff=backoff,
+            backoff_cap=backoff_cap,
+        )
+        return handler
+
+    return register
+
+
+def _models_of(handler: Handler) -> tuple[type[JobInput], type[JobResult]]:
+    hints = get_type_hints(handler)
+    parameters = list(inspect.signature(handler).parameters)
+    found = [hints.get(parameters[0]) if parameters else None, hints.get("return")]
+    for model, base in zip(found, (JobInput, JobResult), strict=True):
+        if not (isinstance(model, type) and issubclass(model, base)):
+            raise TypeError(
+                f"{handler.__module__}.{handler.__name__}: annotate the input as a JobInput, the result as a JobResult"
+            )
+    return cast("type[JobInput]", found[0]), cast("type[JobResult]", found[1])
+
+
+def load_job_kinds(modules: Iterable[str]) -> dict[str, JobKind]:
+    """Import modules (of a package, its direct members too) and give the kinds that they define, by name.
+
+    Raises `ModuleNotFoundError` for a module that is not there, and what a module raises when it is imported.
+    """
+    loaded: set[str] = set()
+    for name in modules:
+        module = importlib.import_module(name)
+        loaded.add(name)
+        for member in pkgutil.iter_modules(getattr(module, "__path__", []), f"{name}."):
+            importlib.import_module(member.name)
+            loaded.add(member.name)
+    return {kind.name: kind for kind in _kinds.values() if kind.handler.__module__ in loaded}

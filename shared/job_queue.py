@@ -1,0 +1,169 @@
+"""Writing jobs down: enqueue, cancel, retry. Each statement is one step of docs/architecture.md.
+
+A job is accepted when its row is committed. The row is the outbox: the dispatcher finds it there, the nudge after the
+commit only makes it look sooner.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg import AsyncConnection, Connection
+from psycopg.rows import args_row
+from psycopg.types.json import Jsonb
+
+from shared.errors import FileNotFound
+from shared.ids import new_id
+from shared.job_row import COLUMNS, JobRow
+
+READY_CHANNEL = "jobyard_ready"
+
+NUDGE = f"NOTIFY {READY_CHANNEL}"
+"""Wakes the dispatcher. Send it outside the transaction: inside it would serialise commits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """Is a job about to be written down; times are absolute, `run_at` None means now."""
+
+    owner_id: UUID
+    kind: str
+    queue: str
+    input: dict[str, Any]
+    max_attempts: int
+    id: UUID = field(default_factory=new_id)
+    priority: int = 0
+    tags: Sequence[str] = ()
+    unique_key: str | None = None
+    run_at: datetime | None = None
+    ttl_seconds: float | None = None
+    retried_from: UUID | None = None
+    parent_id: UUID | None = None
+    file_ids: Sequence[UUID] = ()
+
+
+# A job that is due at once is born queued. Its ttl counts from when it may first start.
+_INSERT = f"""
+INSERT INTO jobs (id, owner_id, kind, queue, state, priority, input, tags, unique_key, run_at, ttl_at, max_attempts,
+                  retried_from, parent_id)
+VALUES (%(id)s, %(owner_id)s, %(kind)s, %(queue)s,
+        CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
+        %(priority)s, %(input)s, %(tags)s, %(unique_key)s, coalesce(%(run_at)s::timestamptz, now()),
+        greatest(%(run_at)s::timestamptz, now()) + make_interval(secs => %(ttl_seconds)s::float8),
+        %(max_attempts)s, %(retried_from)s, %(parent_id)s)
+ON CONFLICT DO NOTHING
+RETURNING {COLUMNS}
+"""  # noqa: S608 - the columns are a constant
+
+_EXISTING = f"""
+SELECT {COLUMNS} FROM jobs
+WHERE id = %(id)s
+   OR (owner_id = %(owner_id)s AND kind = %(kind)s AND unique_key = %(unique_key)s
+       AND state IN ('scheduled', 'queued', 'running', 'retrying'))
+LIMIT 1
+"""  # noqa: S608
+
+_LOCK_FILES = "SELECT id FROM files WHERE owner_id = %s AND id = ANY(%s) FOR KEY SHARE"
+_LINK_FILES = "INSERT INTO job_files (job_id, file_id) SELECT %s, unnest(%s::uuid[])"
+
+_CANCEL = f"""
+UPDATE jobs SET
+    cancel_requested = true,
+    version = version + 1,
+    state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
+    error = CASE WHEN state = 'running' THEN error
+                 ELSE '{{"code": "cancelled", "detail": "The job was cancelled.", "retryable": false}}'::jsonb END,
+    finished_at = CASE WHEN state = 'running' THEN NULL ELSE clock_timestamp() END
+WHERE id = %(id)s AND owner_id = %(owner_id)s AND NOT cancel_requested
+  AND state IN ('scheduled', 'queued', 'running', 'retrying')
+RETURNING {COLUMNS}
+"""  # noqa: S608
+
+_READ = f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s AND owner_id = %(owner_id)s"  # noqa: S608
+
+
+def _parameters(new: NewJob) -> dict[str, Any]:
+    return {
+        "id": new.id,
+        "owner_id": new.owner_id,
+        "kind": new.kind,
+        "queue": new.queue,
+        "priority": new.priority,
+        "input": Jsonb(new.input),
+        "tags": list(new.tags),
+        "unique_key": new.unique_key,
+        "run_at": new.run_at,
+        "ttl_seconds": new.ttl_seconds,
+        "max_attempts": new.max_attempts,
+        "retried_from": new.retried_from,
+        "parent_id": new.parent_id,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """Is the outcome of `enqueue`: the row, and whether it stood there before (same id or live `unique_key`)."""
+
+    row: JobRow
+    existing: bool
+
+
+async def enqueue(connection: AsyncConnection[Any], new: NewJob) -> Enqueued:
+    """Write a job down on the caller's connection, in its transaction if there is one.
+
+    A job that needs files must be enqueued inside a transaction: they are locked until its end.
+    Raises `FileNotFound` when a needed file is not the owner's.
+    """
+    async with connection.cursor(row_factory=args_row(JobRow)) as cursor:
+        if new.file_ids:
+            await cursor.execute(_LOCK_FILES, (new.owner_id, list(new.file_ids)), prepare=True)
+            _require_files(new.file_ids, cursor.rowcount)
+        while True:
+            await cursor.execute(_INSERT, _parameters(new), prepare=True)
+            row = await cursor.fetchone()
+            if row is not None:
+                break
+            await cursor.execute(_EXISTING, {"id": new.id, "owner_id": new.owner_id, "kind": new.kind,
+                                             "unique_key": new.unique_key})  # fmt: skip
+            # None again: the rival with our unique_key just became terminal, so the place is free.
+            existing = await cursor.fetchone()
+            if existing is not None:
+                return Enqueued(existing, existing=True)
+        if new.file_ids:
+            await cursor.execute(_LINK_FILES, (new.id, list(set(new.file_ids))))
+    return Enqueued(row, existing=False)
+
+
+def enqueue_in_worker(connection: Connection[Any], new: NewJob) -> bool:
+    """Write a job down from a worker; False when it stood there before. Raises `FileNotFound`."""
+    with connection.cursor() as cursor:
+        if new.file_ids:
+            cursor.execute(_LOCK_FILES, (new.owner_id, list(new.file_ids)))
+            _require_files(new.file_ids, cursor.rowcount)
+        cursor.execute(_INSERT, _parameters(new))
+        if cursor.rowcount == 0:
+            return False
+        if new.file_ids:
+            cursor.execute(_LINK_FILES, (new.id, list(set(new.file_ids))))
+    return True
+
+
+def _require_files(wanted: Sequence[UUID], found: int) -> None:
+    if found != len(set(wanted)):
+        raise FileNotFound("A file that the job needs does not exist.")
+
+
+async def read_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: UUID) -> JobRow | None:
+    """Read a job of an owner's."""
+    async with connection.cursor(row_factory=args_row(JobRow)) as cursor:
+        await cursor.execute(_READ, {"id": job_id, "owner_id": owner_id}, prepare=True)
+        return await cursor.fetchone()
+
+
+async def cancel_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: UUID) -> JobRow | None:
+    """Cancel a waiting job, or ask a running one to stop. None when there was nothing (more) to do."""
+    async with connection.cursor(row_factory=args_row(JobRow)) as cursor:
+        await cursor.execute(_CANCEL, {"id": job_id, "owner_id": owner_id})
+        return await cursor.fetchone()

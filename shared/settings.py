@@ -1,0 +1,166 @@
+"""Settings, read from the environment (and `.env`) by a call, never at import."""
+
+import sys
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "JOBYARD_"
+DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105 - refused in production below
+_SHORTEST_SECRET = 32
+_CRONTAB_FIELDS = 5
+
+
+def _comma_separated(value: object) -> object:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+class Settings(BaseSettings):
+    """Everything an operator can set; `.env.example` explains each."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True)
+
+    environment: Literal["development", "test", "production"] = "development"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    database_url: str = Field("postgresql://jobyard@127.0.0.1:5432/jobyard", validation_alias="DATABASE_URL")
+    redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
+    smtp_url: str = Field("smtp://127.0.0.1:1025", validation_alias="SMTP_URL")
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    cors_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    token_issuer: str = Field("jobyard", min_length=1)
+    token_audience: str = Field("jobyard-api", min_length=1)
+    access_token_minutes: int = Field(15, ge=1, le=24 * 60)
+    refresh_token_days: int = Field(30, ge=1, le=365)
+
+    storage_dir: Path = Path("var/storage")
+    max_upload_bytes: int = Field(100 * 1024 * 1024, ge=1)
+    max_image_pixels: int = Field(100_000_000, ge=1)
+    allowed_media_types: Annotated[list[str], NoDecode] = Field(
+        default_factory=lambda: ["image/*", "text/*", "application/pdf", "application/zip", "application/json"]
+    )
+    file_retention_days: int = Field(30, ge=1)
+    orphan_grace_minutes: int = Field(24 * 60, ge=0)
+
+    mail_from: str = "Jobyard <jobyard@localhost.localdomain>"
+    smtp_timeout_seconds: float = Field(30.0, gt=0)
+
+    job_modules: Annotated[list[str], NoDecode] = Field(default_factory=lambda: ["worker.jobs"])
+    job_retention_days: int = Field(30, ge=1)
+    lease_seconds: float = Field(60.0, ge=1)
+    dispatch_window: int = Field(64, ge=1, le=10_000)
+    worker_concurrency: int = Field(2, ge=1)
+    time_zone: str = "UTC"
+    clean_files_crontab: str = "17 * * * *"
+    purge_jobs_crontab: str = "41 3 * * *"
+
+    flower_host: str = "127.0.0.1"
+    flower_port: int = Field(5555, ge=1, le=65535)
+    flower_user: str = Field("operator", min_length=1)
+    flower_password: SecretStr = SecretStr("")
+
+    _split = field_validator("job_modules", "cors_origins", "allowed_media_types", mode="before")(_comma_separated)
+
+    @field_validator("database_url")
+    @classmethod
+    def _require_postgresql(cls, value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if not separator or scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
+            raise ValueError("must be a postgresql:// URL")
+        return f"postgresql://{rest}"
+
+    @field_validator("redis_url")
+    @classmethod
+    def _require_redis(cls, value: str) -> str:
+        if not value.startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be a redis:// or rediss:// URL")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _require_smtp(cls, value: str) -> str:
+        if not value.startswith(("smtp://", "smtps://", "smtp+starttls://")):
+            raise ValueError("must be a smtp://, smtp+starttls:// or smtps:// URL")
+        return value
+
+    @field_validator("clean_files_crontab", "purge_jobs_crontab")
+    @classmethod
+    def _require_crontab(cls, value: str) -> str:
+        if len(value.split()) != _CRONTAB_FIELDS:
+            raise ValueError("must be a crontab of five fields: minute hour day-of-month month day-of-week")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _require_time_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except Exception as error:
+            raise ValueError("must be an IANA time zone such as Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="after")
+    def _refuse_weak_secrets_in_production(self) -> Self:
+        if self.environment == "production":
+            secret = self.secret_key.get_secret_value()
+            if secret == DEVELOPMENT_SECRET or len(secret) < _SHORTEST_SECRET:
+                raise ValueError(
+                    f"{PREFIX}SECRET_KEY: must be set to at least {_SHORTEST_SECRET} characters of its own in production"
+                )
+        return self
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database URL that makes SQLAlchemy use psycopg 3."""
+        return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Seconds between two renewals of a lease: a quarter of it, so three may go missing."""
+        return self.lease_seconds / 4
+
+    @property
+    def file_retention(self) -> timedelta:
+        """How long a file is kept when nobody says otherwise."""
+        return timedelta(days=self.file_retention_days)
+
+
+def environment_name(field: str) -> str:
+    """Name the environment variable that sets `field`."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
+
+
+def environment_names() -> set[str]:
+    """Name every environment variable that the settings read."""
+    return {environment_name(field) for field in Settings.model_fields}
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Read the settings once per process.
+
+    Wrong values end the process with one line per variable, which names the variable and never shows a secret.
+    """
+    try:
+        return Settings()  # pyright: ignore[reportCallIssue] - every field has a default; the alias hides it
+    except ValidationError as error:
+        lines = [_explain(str(item["loc"][0]) if item["loc"] else "", item["msg"]) for item in error.errors()]
+        sys.exit("\n".join(lines))
+
+
+def _explain(location: str, message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    if not location:
+        return message
+    known = location in Settings.model_fields
+    return f"{environment_name(location) if known else location}: {message}"

@@ -1,0 +1,1 @@
+"""Workers: everything that runs outside a request."""

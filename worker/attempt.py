@@ -1,0 +1,115 @@
+"""How an attempt ends: judging what a handler raised, and the transaction that records a success."""
+
+import logging
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded
+from psycopg import Connection
+from pydantic import ValidationError
+
+from shared.errors import JobyardError
+from shared.job_kind import JobKind, JobResult
+from shared.job_outcome import Cancelled, Fail, Retry, Snooze
+from shared.job_queue import enqueue_in_worker
+from worker import ledger
+from worker.context import AttemptContext
+from worker.ledger import Claim, EndedHow, Ending, Progress
+
+_INSERT_FILE = """
+INSERT INTO files (id, owner_id, name, media_type, size, sha256, storage_key, purpose, job_id, expires_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, 'output', %s, clock_timestamp() + %s)
+"""
+
+_MAX_DETAIL = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Is what the ledger is told of an attempt that did not succeed."""
+
+    how: EndedHow
+    code: str
+    text: str
+    delay: timedelta = timedelta(0)
+    unexpected: bool = False
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error as the job shows it."""
+        return {"code": self.code, "detail": self.text[:_MAX_DETAIL], "retryable": self.how == "errored"}
+
+    @property
+    def level(self) -> int:
+        """The level at which it is logged."""
+        return logging.WARNING if self.how in {"errored", "failed"} else logging.INFO
+
+
+def judge(raised: BaseException, kind: JobKind, held: Claim, *, stopping: bool, past_deadline: bool) -> Verdict:
+    """Tell what an exception means for the job.
+
+    `SystemExit` is a stop only while the worker is stopping and the deadline has not passed; otherwise it is the hard
+    time limit, or a handler that called `sys.exit()`: a failed attempt, never a free one.
+    """
+    delay = full_jitter(kind, held.attempt)
+    match raised:
+        case Cancelled():
+            return Verdict("cancelled", "cancelled", "The job was cancelled.")
+        case Snooze(after=after):
+            return Verdict("snoozed", "snoozed", "The handler put the job off.", after)
+        case Retry(after=after):
+            return Verdict("errored", "retry", str(raised), after)
+        case Fail(code=code, detail=detail):
+            return Verdict("failed", code, detail)
+        case SystemExit() | KeyboardInterrupt() if stopping and not past_deadline:
+            return Verdict("put_back", "put_back", "The worker stopped; the job was put back.")
+        case SoftTimeLimitExceeded():
+            return Verdict("errored", "timeout", "The attempt ran into its time limit.", delay)
+        case SystemExit() if past_deadline:
+            return Verdict("errored", "timeout", "The attempt ran into its time limit.", delay)
+        case SystemExit():
+            return Verdict("errored", "handler_exited", "The handler ended its own process.", delay, unexpected=True)
+        case ValidationError():
+            return Verdict(
+                "failed", "invalid_values", "The job's input or result does not fit its kind.", unexpected=True
+            )
+        case JobyardError(code=code, detail=detail):
+            return Verdict("errored", code, detail, delay)
+        case _:
+            # The message of an unforeseen exception may hold anything; owners get its name, operators the log.
+            return Verdict(
+                "errored", "handler_error", f"The handler failed: {type(raised).__name__}.", delay, unexpected=True
+            )
+
+
+def full_jitter(kind: JobKind, attempt: int) -> timedelta:
+    """Draw the delay before the next attempt: uniform in 0 … base · 2^(attempt - 1), capped.
+
+    Source: "Exponential Backoff and Jitter", AWS Architecture Blog, 2015 ("full jitter").
+    """
+    most = min(kind.backoff_cap, kind.backoff * 2 ** min(attempt - 1, 32))
+    return most * random.random()  # noqa: S311 - spreads load, guards nothing
+
+
+def finish(
+    connection: Connection[Any], held: Claim, context: AttemptContext, result: JobResult, progress: Progress | None
+) -> Ending | None:
+    """Record success, with the output files and follow-up jobs in the same transaction; None when the claim is lost."""
+    recorded = result.model_dump(mode="json")
+    if not context.outputs and not context.follow_ups:
+        return ledger.succeed(connection, held, recorded, progress)
+    with connection.transaction():
+        ending = ledger.succeed(connection, held, recorded, progress)
+        if ending is None:
+            return None
+        for output in context.outputs:
+            connection.execute(
+                _INSERT_FILE,
+                (output.file_id, held.owner_id, output.name, output.media_type, output.size, output.sha256,
+                 output.storage_key, held.job_id, context.settings.file_retention),
+            )  # fmt: skip
+        for follow_up in context.follow_ups:
+            enqueue_in_worker(connection, follow_up)
+    return ending

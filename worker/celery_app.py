@@ -1,0 +1,111 @@
+"""Celery as a disposable execution layer: one task per kind, no results, nothing kept that the ledger knows better.
+
+The numbers below bound how long a frozen or half-open Redis can hold a process up; see docs/decisions.
+"""
+
+import os
+from typing import Any, cast
+
+from celery import Celery, signals
+from kombu import Queue
+
+from shared.job_kind import QUEUES, JobKind, load_job_kinds
+from shared.logs import configure_logging
+from shared.settings import Settings, get_settings
+from worker.runner import Runner
+from worker.schedules import TICK_TASK
+
+HARD_LIMIT_GRACE_SECONDS = 10
+SOFT_SHUTDOWN_SECONDS = 5
+
+BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 0.5,
+    "health_check_interval": 10,
+    "socket_keepalive": True,
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
+
+
+def create_celery_app(settings: Settings | None = None) -> Celery:
+    """Make the Celery application with a task for each kind of job."""
+    settings = settings or get_settings()
+    # Celery reads it when its worker is imported: SIGTERM then finishes short jobs and puts long ones back.
+    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    app = Celery("jobyard", broker=settings.redis_url, set_as_current=True)
+    app.conf.update(_configuration(settings))
+    kinds = load_job_kinds(settings.job_modules)
+    app.conf.task_routes = {TICK_TASK: {"queue": "maintenance"}} | {
+        kind.name: {"queue": kind.queue} for kind in kinds.values()
+    }
+    runner = Runner(settings, kinds)
+    for kind in kinds.values():
+        _add_task(app, runner, kind)
+    _add_tick(app, runner)
+    _connect_signals(runner, settings)
+    return app
+
+
+def _configuration(settings: Settings) -> dict[str, Any]:
+    return {
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "result_backend": None,
+        "task_default_queue": "default",
+        "task_queues": [Queue(name) for name in QUEUES],
+        "worker_disable_prefetch": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_concurrency": settings.worker_concurrency,
+        "worker_send_task_events": True,
+        "worker_hijack_root_logger": False,
+        "worker_soft_shutdown_timeout": SOFT_SHUTDOWN_SECONDS,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_connection_timeout": 1,
+        "broker_pool_acquire_timeout": 1,
+        "broker_transport_options": BROKER_TRANSPORT_OPTIONS,
+        "task_publish_retry": False,
+        "timezone": settings.time_zone,
+        "enable_utc": True,
+        "beat_max_loop_interval": 5,
+    }
+
+
+def _add_task(app: Celery, runner: Runner, kind: JobKind) -> None:
+    seconds = kind.timeout.total_seconds()
+
+    def perform(job_id: str, dispatch_seq: int) -> None:
+        runner.run(kind, job_id, dispatch_seq)
+
+    perform.__doc__ = kind.handler.__doc__
+    app.task(name=kind.name, soft_time_limit=seconds, time_limit=seconds + HARD_LIMIT_GRACE_SECONDS, acks_late=False)(
+        perform
+    )
+
+
+def _add_tick(app: Celery, runner: Runner) -> None:
+    def enqueue_tick(schedule: str, due_at: str) -> None:
+        runner.enqueue_tick(schedule, due_at)
+
+    app.task(name=TICK_TASK, acks_late=False)(enqueue_tick)
+
+
+def _connect_signals(runner: Runner, settings: Settings) -> None:
+    def begin_child(**_: object) -> None:
+        runner.begin_child()
+
+    def announce_stop(**_: object) -> None:
+        runner.announce_stop()
+
+    def set_up_logging(**_: object) -> None:
+        configure_logging(settings)
+
+    # weak=False: nothing else keeps these closures alive.
+    cast("Any", signals.worker_process_init).connect(begin_child, weak=False)
+    cast("Any", signals.worker_shutting_down).connect(announce_stop, weak=False)
+    cast("Any", signals.setup_logging).connect(set_up_logging, weak=False)

@@ -1,0 +1,186 @@
+"""The surroundings that a handler is given: `shared.job_context.JobContext` made true for one attempt."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+from uuid import UUID
+
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from shared.ids import new_id
+from shared.job_context import OutputFile
+from shared.job_kind import JobKind
+from shared.job_outcome import Cancelled, Fail
+from shared.job_queue import NewJob
+from shared.models import File
+from shared.settings import Settings
+from shared.storage import BlobWriter, LocalStorage, output_key
+from worker.heartbeat import Heartbeat, Watch
+from worker.ledger import Claim, Progress
+
+
+class AttemptLost(Cancelled):
+    """Is raised when the row no longer carries this attempt's fence: nothing may be recorded any more."""
+
+
+class Output:
+    """Is an output in the making, and then its description."""
+
+    def __init__(self, name: str, media_type: str, key: str, file_id: UUID, writer: BlobWriter) -> None:
+        self.name = name
+        self.media_type = media_type
+        self.storage_key = key
+        self.file_id = file_id
+        self.stream = cast("BinaryIO", writer)
+        self._writer = writer
+
+    def set_media_type(self, media_type: str) -> None:
+        """Correct the media type, once it is known."""
+        self.media_type = media_type
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._writer.size
+
+    @property
+    def sha256(self) -> str:
+        """The hexadecimal SHA-256 of what was written so far."""
+        return self._writer.sha256
+
+
+class AttemptContext:
+    """Is the context of one attempt; see `JobContext` for what its methods promise."""
+
+    def __init__(
+        self,
+        held: Claim,
+        settings: Settings,
+        storage: LocalStorage,
+        engine: Engine,
+        heartbeat: Heartbeat,
+        watch: Watch,
+        kinds: dict[str, JobKind],
+    ) -> None:
+        self._held = held
+        self._storage = storage
+        self._engine = engine
+        self._heartbeat = heartbeat
+        self._watch = watch
+        self._kinds = kinds
+        self.settings = settings
+        self.outputs: list[Output] = []
+        self.follow_ups: list[NewJob] = []
+
+    @property
+    def job_id(self) -> UUID:
+        """The job's id."""
+        return self._held.job_id
+
+    @property
+    def owner_id(self) -> UUID:
+        """The id of the job's owner."""
+        return self._held.owner_id
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._held.attempt
+
+    @property
+    def is_last_attempt(self) -> bool:
+        """Whether a failure now ends the job."""
+        return self._held.attempt >= self._held.max_attempts
+
+    @property
+    def unwritten(self) -> Progress | None:
+        """Progress that was reported but that the heartbeat has not written yet."""
+        return self._watch.progress
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Open a session in a transaction."""
+        return self._open_session()
+
+    @contextmanager
+    def _open_session(self) -> Iterator[Session]:
+        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def guard(self, session: Session) -> None:
+        """Lock the row and check the fence."""
+        statement = text("SELECT 1 FROM jobs WHERE id = :id AND fence = :fence AND state = 'running' FOR NO KEY UPDATE")
+        if session.execute(statement, {"id": self.job_id, "fence": self._held.fence}).first() is None:
+            raise AttemptLost
+
+    def file(self, file_id: UUID) -> File:
+        """Read the row of one of the owner's files."""
+        with self.session() as session:
+            file = session.scalar(select(File).where(File.id == file_id, File.owner_id == self.owner_id))
+        if file is None:
+            raise Fail("file_not_found", f"File {file_id} does not exist.")
+        return file
+
+    def open_file(self, file: File) -> BinaryIO:
+        """Open a stored file."""
+        return self.file_path(file).open("rb")
+
+    def file_path(self, file: File) -> Path:
+        """Give a stored file's path."""
+        path = self._storage.path(file.storage_key)
+        if not path.exists():
+            raise Fail("file_not_found", f"The content of file {file.id} is gone.")
+        return path
+
+    def output(self, name: str, media_type: str) -> AbstractContextManager[OutputFile]:
+        """Write a new file."""
+        return self._write_output(name, media_type)
+
+    @contextmanager
+    def _write_output(self, name: str, media_type: str) -> Iterator[OutputFile]:
+        file_id = new_id()
+        key = output_key(self.job_id, self._held.fence, file_id)
+        with self._storage.writer(key) as writer:
+            output = Output(name, media_type, key, file_id, writer)
+            yield output
+            writer.commit()
+        self.outputs.append(output)
+
+    def discard_outputs(self) -> None:
+        """Delete what this attempt wrote; its keys carry the fence, so the winner's files are never touched."""
+        for output in self.outputs:
+            self._storage.delete(output.storage_key)
+
+    def progress(self, completed: int, total: int | None = None, message: str | None = None) -> None:
+        """Report progress and look for a cancel request."""
+        self._heartbeat.report(self._watch, Progress(completed, total, message))
+        self.check_cancelled()
+
+    def check_cancelled(self) -> None:
+        """Raise when the attempt should end."""
+        if self._watch.lost:
+            raise AttemptLost
+        if self._watch.cancel_requested:
+            raise Cancelled
+
+    def enqueue(self, kind: str, job_input: dict[str, Any]) -> UUID:
+        """Register a follow-up job."""
+        known = self._kinds[kind]
+        checked = known.input_model.model_validate(job_input)
+        new = NewJob(
+            owner_id=self.owner_id,
+            kind=kind,
+            queue=known.queue,
+            input=checked.model_dump(mode="json"),
+            max_attempts=known.max_attempts,
+            priority=self._held.priority,
+            parent_id=self.job_id,
+            file_ids=checked.file_ids(),
+        )
+        self.follow_ups.append(new)
+        return new.id
+
+    def delete_blob(self, storage_key: str) -> None:
+        """Delete a blob."""
+        self._storage.delete(storage_key)

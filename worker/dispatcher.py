@@ -1,0 +1,195 @@
+"""The dispatcher: moves due rows to Celery and rescues what workers left behind. `python -m worker.dispatcher`.
+
+    wake (NOTIFY, something due, or a fall-back of 1 s)
+      ──► transaction: hold the lease, promote, expire, mark the next jobs ──► commit ──► publish
+      ──► every few seconds: rescue lapsed leases, send lost messages again
+
+One is active by a lease in database time; a second stands by and takes over when the lease lapses.
+"""
+
+import logging
+import signal
+import threading
+import time
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+from celery import Celery
+from psycopg import Connection
+
+from shared.database import connect
+from shared.job_events import EventPublisher
+from shared.job_kind import QUEUES
+from shared.job_queue import READY_CHANNEL
+from shared.logs import configure_logging
+from shared.settings import Settings, get_settings
+from worker import dispatching
+from worker.celery_app import create_celery_app
+from worker.dispatching import Change, Dispatch
+from worker.publisher import BrokerAway, Publisher
+from worker.rescue import rescue
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 10.0
+FALLBACK_SECONDS = 1.0
+SWEEP_SECONDS = 5.0
+SUSPICIOUS_SECONDS = 5.0
+OVERDUE_SECONDS = 600.0
+BROKER_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
+
+
+class Dispatcher:
+    """Runs rounds until it is asked to stop."""
+
+    def __init__(self, settings: Settings, app: Celery) -> None:
+        self._settings = settings
+        self._holder = uuid4()
+        self._publisher = Publisher(app)
+        self._events = EventPublisher(settings)
+        self._stop = threading.Event()
+        self._connection: Connection[Any] | None = None
+        self._active = False
+        self._broker_failures = 0
+        self._next_sweep = 0.0
+        self._rescue_from = 0.0
+
+    def stop(self) -> None:
+        """Ask the dispatcher to end after its current round."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Run until stopped; a database or broker that is away is waited for."""
+        while not self._stop.is_set():
+            try:
+                connection = self._open()
+                more = self.run_round(connection)
+                self._wait(connection, 0.0 if more else self._pause(connection))
+            except psycopg.Error as error:
+                logger.warning("PostgreSQL does not answer (%s), trying again", type(error).__name__)
+                self._close()
+                # Nobody could renew a lease meanwhile: no rescue until one full lease from now.
+                self._rescue_from = time.monotonic() + self._settings.lease_seconds
+                self._stop.wait(FALLBACK_SECONDS)
+        self._retire()
+
+    def run_round(self, connection: Connection[Any]) -> bool:
+        """Do what is due once; True when there may be more at once."""
+        with connection.transaction():
+            active = dispatching.hold_lease(connection, self._holder, LEASE_SECONDS)
+            if active != self._active:
+                logger.info("dispatcher %s is %s", self._holder, "active" if active else "standing by")
+                self._active = active
+            if not active:
+                return False
+            changes = dispatching.promote(connection) + dispatching.expire(connection)
+            marked = self._mark(connection)
+        self._publish(connection, marked)
+        self._announce(changes)
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + SWEEP_SECONDS
+            self._sweep(connection)
+        return bool(marked or len(changes) >= dispatching.BATCH) and not self._broker_failures
+
+    def _mark(self, connection: Connection[Any]) -> list[Dispatch]:
+        window = self._settings.dispatch_window
+        return [marked for queue in QUEUES for marked in dispatching.mark_dispatched(connection, queue, window)]
+
+    def _publish(self, connection: Connection[Any], marked: list[Dispatch]) -> None:
+        for position, dispatch in enumerate(marked):
+            try:
+                self._publisher.publish(dispatch.kind, dispatch.queue, dispatch.job_id, dispatch.dispatch_seq)
+            except BrokerAway as error:
+                self._note_broker_failure(error)
+                with connection.transaction():
+                    for unpublished in marked[position:]:
+                        dispatching.undo_dispatch(connection, unpublished)
+                return
+        if marked:
+            self._broker_failures = 0
+
+    def _note_broker_failure(self, error: Exception) -> None:
+        if self._broker_failures == 0:
+            logger.warning("the broker does not answer, jobs wait in PostgreSQL: %s", type(error).__name__)
+        self._broker_failures += 1
+
+    def _announce(self, changes: list[Change]) -> None:
+        for change in changes:
+            self._events.publish(change.job_id, change.version)
+
+    def _sweep(self, connection: Connection[Any]) -> None:
+        if time.monotonic() >= self._rescue_from:
+            for job_id, version in rescue(connection, self._settings.lease_seconds):
+                logger.warning("job %s: its worker was lost, the attempt has ended", job_id)
+                self._events.publish(job_id, version)
+        for queue in QUEUES:
+            self._send_lost_messages_again(connection, queue)
+
+    def _send_lost_messages_again(self, connection: Connection[Any], queue: str) -> None:
+        dispatching.send_again(connection, queue, OVERDUE_SECONDS)
+        overdue = dispatching.count_overdue(connection, queue, SUSPICIOUS_SECONDS)
+        if overdue == 0:
+            return
+        try:
+            waiting = self._publisher.count_messages(queue)
+        except BrokerAway as error:
+            self._note_broker_failure(error)
+            return
+        if waiting < overdue:
+            again = dispatching.send_again(connection, queue, SUSPICIOUS_SECONDS)
+            logger.warning("queue %s: %s messages for %s jobs, %s are sent again", queue, waiting, overdue, again)
+
+    def _pause(self, connection: Connection[Any]) -> float:
+        if self._broker_failures:
+            return BROKER_PAUSES_SECONDS[min(self._broker_failures, len(BROKER_PAUSES_SECONDS)) - 1]
+        if not self._active:
+            return FALLBACK_SECONDS
+        due = dispatching.seconds_to_next(connection)
+        return FALLBACK_SECONDS if due is None else min(max(due, 0.0), FALLBACK_SECONDS)
+
+    def _wait(self, connection: Connection[Any], seconds: float) -> None:
+        if self._broker_failures:
+            self._stop.wait(seconds)
+            return
+        # One notification is enough: a round looks at everything. What came while it ran is still in the socket.
+        for _ in connection.notifies(timeout=seconds, stop_after=1):
+            break
+
+    def _open(self) -> Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(
+                self._settings,
+                "jobyard-dispatcher",
+                idle_in_transaction_session_timeout="5s",
+                lock_timeout="2s",
+                statement_timeout="15s",
+            )
+            self._connection.execute(f"LISTEN {READY_CHANNEL}")
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _retire(self) -> None:
+        self._publisher.close()
+        try:
+            dispatching.give_up_lease(self._open(), self._holder)
+        except psycopg.Error:
+            logger.info("the lease could not be given up; it lapses by itself")
+        self._close()
+
+
+def main() -> None:
+    """Run a dispatcher until SIGTERM or SIGINT."""
+    settings = get_settings()
+    configure_logging(settings)
+    dispatcher = Dispatcher(settings, create_celery_app(settings))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: dispatcher.stop())
+    dispatcher.run()
+
+
+if __name__ == "__main__":
+    main()

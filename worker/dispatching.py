@@ -1,0 +1,155 @@
+"""The dispatcher's statements: what is due, what goes out next, what must be sent again.
+
+A dispatched row is marked and committed before its message is published. A crash in between leaves a marked row
+without a message, which `find_undelivered` finds.
+"""
+
+from dataclasses import dataclass
+from typing import Any, LiteralString
+from uuid import UUID
+
+from psycopg import Connection
+from psycopg.rows import args_row
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Is a row that was marked as dispatched and must now be published."""
+
+    job_id: UUID
+    kind: str
+    queue: str
+    dispatch_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Is a job that the dispatcher changed."""
+
+    job_id: UUID
+    version: int
+
+
+_HOLD_LEASE = """
+UPDATE dispatcher_lease SET holder = %(holder)s, expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
+WHERE id = 1 AND (holder = %(holder)s OR expires_at < clock_timestamp())
+"""
+_GIVE_UP_LEASE = "UPDATE dispatcher_lease SET expires_at = clock_timestamp() WHERE id = 1 AND holder = %s"
+
+_PROMOTE = """
+UPDATE jobs SET state = 'queued', dispatched_at = NULL, version = version + 1
+WHERE id IN (
+    SELECT id FROM jobs WHERE state IN ('scheduled', 'retrying') AND run_at <= clock_timestamp()
+    ORDER BY run_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+)
+RETURNING id, version
+"""
+
+_EXPIRE = """
+UPDATE jobs SET state = 'expired', finished_at = clock_timestamp(), version = version + 1,
+    error = '{"code": "expired", "detail": "The job did not start before its time to live was over.",
+              "retryable": true}'::jsonb
+WHERE id IN (
+    SELECT id FROM jobs
+    WHERE state IN ('scheduled', 'queued') AND started_at IS NULL AND ttl_at <= clock_timestamp()
+    ORDER BY ttl_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+)
+RETURNING id, version
+"""
+
+# Priority, then age, while fewer than `window` of the queue's jobs wait in the broker: what is decided late can still
+# be overtaken by what is urgent.
+_DISPATCH = """
+UPDATE jobs SET dispatched_at = clock_timestamp(), dispatch_seq = dispatch_seq + 1
+WHERE id IN (
+    SELECT id FROM jobs WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NULL
+    ORDER BY priority DESC, run_at, id
+    LIMIT greatest(%(window)s - (
+        SELECT count(*) FROM (
+            SELECT 1 FROM jobs WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NOT NULL
+            LIMIT %(window)s
+        ) AS waiting
+    ), 0)
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+RETURNING id, kind, queue, dispatch_seq
+"""
+
+_UNDO = "UPDATE jobs SET dispatched_at = NULL WHERE id = %s AND state = 'queued' AND dispatch_seq = %s"
+
+_OVERDUE = """
+SELECT count(*) FROM jobs
+WHERE queue = %s AND state = 'queued' AND dispatched_at < clock_timestamp() - make_interval(secs => %s)
+"""
+
+_SEND_AGAIN = """
+UPDATE jobs SET dispatched_at = NULL
+WHERE id IN (
+    SELECT id FROM jobs
+    WHERE queue = %s AND state = 'queued' AND dispatched_at < clock_timestamp() - make_interval(secs => %s)
+    LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED
+)
+"""
+
+_SECONDS_TO_NEXT = """
+SELECT extract(epoch FROM least(
+    (SELECT min(run_at) FROM jobs WHERE state IN ('scheduled', 'retrying')),
+    (SELECT min(ttl_at) FROM jobs
+     WHERE state IN ('scheduled', 'queued') AND ttl_at IS NOT NULL AND started_at IS NULL)
+) - clock_timestamp())::float8
+"""
+
+BATCH = 500
+
+
+def hold_lease(connection: Connection[Any], holder: UUID, seconds: float) -> bool:
+    """Take or keep the dispatcher's lease, in database time; False while another one is active."""
+    return connection.execute(_HOLD_LEASE, {"holder": holder, "seconds": seconds}).rowcount == 1
+
+
+def give_up_lease(connection: Connection[Any], holder: UUID) -> None:
+    """Let a stand-by take over at once."""
+    connection.execute(_GIVE_UP_LEASE, (holder,))
+
+
+def promote(connection: Connection[Any]) -> list[Change]:
+    """Queue what is due."""
+    return _changes(connection, _PROMOTE)
+
+
+def expire(connection: Connection[Any]) -> list[Change]:
+    """End what did not start in time."""
+    return _changes(connection, _EXPIRE)
+
+
+def _changes(connection: Connection[Any], statement: LiteralString) -> list[Change]:
+    with connection.cursor(row_factory=args_row(Change)) as cursor:
+        return cursor.execute(statement, (BATCH,), prepare=True).fetchall()
+
+
+def mark_dispatched(connection: Connection[Any], queue: str, window: int) -> list[Dispatch]:
+    """Mark the next jobs of a queue as dispatched, at most so many that `window` wait in the broker."""
+    with connection.cursor(row_factory=args_row(Dispatch)) as cursor:
+        return cursor.execute(_DISPATCH, {"queue": queue, "window": window}, prepare=True).fetchall()
+
+
+def undo_dispatch(connection: Connection[Any], dispatch: Dispatch) -> None:
+    """Clear the mark of a job whose message could not be published."""
+    connection.execute(_UNDO, (dispatch.job_id, dispatch.dispatch_seq))
+
+
+def count_overdue(connection: Connection[Any], queue: str, seconds: float) -> int:
+    """Count the jobs of a queue that were dispatched longer ago than this and not claimed."""
+    row = connection.execute(_OVERDUE, (queue, seconds)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def send_again(connection: Connection[Any], queue: str, seconds: float) -> int:
+    """Let the overdue jobs of a queue be dispatched anew; a doubled message is refused at the claim."""
+    return connection.execute(_SEND_AGAIN, (queue, seconds)).rowcount
+
+
+def seconds_to_next(connection: Connection[Any]) -> float | None:
+    """Tell how long nothing becomes due; None when nothing is planned."""
+    row = connection.execute(_SECONDS_TO_NEXT).fetchone()
+    return None if row is None or row[0] is None else float(row[0])

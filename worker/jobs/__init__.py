@@ -1,0 +1,1 @@
+"""The kinds of job that Jobyard ships, one module each."""

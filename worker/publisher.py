@@ -1,0 +1,70 @@
+"""Putting dispatched jobs on Celery's queues, and asking how many messages wait there."""
+
+import logging
+from typing import Any, cast
+from uuid import UUID
+
+from celery import Celery
+from kombu import Connection, Producer
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+BrokerAway = (OperationalError, OSError)
+"""What any call to the broker may raise; the caller backs off."""
+
+
+class Publisher:
+    """Keeps one connection to the broker; every call fails within about a second when it does not answer."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._connection: Connection | None = None
+        self._producer: Producer | None = None
+
+    def publish(self, kind: str, queue: str, job_id: UUID, dispatch_seq: int) -> None:
+        """Send the hint that a job may be claimed; raises one of `BrokerAway`."""
+        try:
+            self._app.send_task(
+                kind,
+                args=(str(job_id), dispatch_seq),
+                task_id=f"{job_id}:{dispatch_seq}",
+                queue=queue,
+                producer=self._open_producer(),
+                retry=False,
+                ignore_result=True,
+            )
+        except Exception as error:
+            self.close()
+            raise _as_broker_away(error) from error
+
+    def count_messages(self, queue: str) -> int:
+        """Count the messages that wait in a queue; raises one of `BrokerAway`."""
+        try:
+            channel = cast("Any", self._open_producer().channel)
+            return int(channel.queue_declare(queue=queue, passive=True).message_count)
+        except Exception as error:
+            # A queue that was never used or was wiped does not exist: kombu says so as a channel error.
+            if getattr(error, "reply_code", None) == 404:  # noqa: PLR2004 - AMQP's NOT_FOUND
+                return 0
+            self.close()
+            raise _as_broker_away(error) from error
+
+    def close(self) -> None:
+        """Drop the connection; the next call opens another."""
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            try:
+                connection.close()
+            except Exception as error:  # noqa: BLE001 - it is being thrown away
+                logger.debug("closing the broker connection: %s", error)
+
+    def _open_producer(self) -> Producer:
+        if self._producer is None:
+            self._connection = self._app.connection_for_write()
+            self._producer = Producer(self._connection, auto_declare=False)
+        return self._producer
+
+
+def _as_broker_away(error: Exception) -> Exception:
+    return error if isinstance(error, BrokerAway) else OperationalError(f"{type(error).__name__}: {error}")

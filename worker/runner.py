@@ -1,0 +1,126 @@
+"""The runner: a message's way through a worker's child.
+
+    message (kind, job id, dispatch_seq) ──► claim ── no row ──► Ignore
+                                               │
+                      the heartbeat watches ◄─ handler runs
+                                               │
+        returned ─► succeeded, outputs and follow-ups in the same transaction ─► SUCCESS
+        raised   ─► retrying | failed | cancelled | queued, as the ledger decides ─► RETRY | FAILURE | Ignore
+
+One runner exists per process. What needs a connection or a thread begins after the fork, in `begin_child`.
+"""
+
+import logging
+import mmap
+import os
+import socket
+from datetime import datetime
+from uuid import UUID
+
+from celery.exceptions import Ignore
+from celery.exceptions import Retry as CeleryRetry
+
+from shared.job_kind import JobKind
+from shared.settings import Settings
+from worker import ledger
+from worker.attempt import Verdict, finish, judge
+from worker.child import Child
+from worker.context import AttemptContext, AttemptLost
+from worker.heartbeat import Watch
+from worker.ledger import Claim
+from worker.schedules import job_for_tick
+
+logger = logging.getLogger(__name__)
+
+
+class JobFailed(Exception):
+    """Ends the Celery task of a job that failed for good, so that Flower shows FAILURE."""
+
+
+class Runner:
+    """Runs jobs in the children of one worker."""
+
+    def __init__(self, settings: Settings, kinds: dict[str, JobKind]) -> None:
+        self._settings = settings
+        self._kinds = kinds
+        # Shared with the children by fork; a plain flag would stay in the parent.
+        self._stopping = mmap.mmap(-1, 1)
+        self._child: Child | None = None
+
+    def announce_stop(self) -> None:
+        """Tell all children that the worker is stopping: an attempt that is cut off now is put back."""
+        self._stopping[0] = 1
+
+    def begin_child(self) -> Child:
+        """Open what this process needs; nothing opened before the fork is used after it."""
+        self._child = Child(self._settings, f"{socket.gethostname()}:{os.getpid()}")
+        return self._child
+
+    def enqueue_tick(self, schedule: str, due_at: str) -> None:
+        """Write down the job of a schedule's tick; a second tick of the same minute changes nothing."""
+        new = job_for_tick(self._kinds, schedule, datetime.fromisoformat(due_at))
+        if (self._child or self.begin_child()).enqueue(new):
+            logger.info("schedule %s, due at %s, became job %s", schedule, due_at, new.id)
+
+    def run(self, kind: JobKind, job_id: str, dispatch_seq: int) -> None:
+        """Claim a job and run one attempt of it; the exception that ends the Celery task tells how it went."""
+        child = self._child or self.begin_child()
+        held = child.claim(kind, UUID(job_id), dispatch_seq)
+        if held is None:
+            raise Ignore
+        child.events.publish(held.job_id, held.version)
+        watch = child.heartbeat.watch(held)
+        context = AttemptContext(
+            held, self._settings, child.storage, child.engine, child.heartbeat, watch, self._kinds
+        )  # fmt: skip
+        try:
+            self._attempt(child, kind, held, context)
+        except AttemptLost:
+            logger.warning("job %s: the claim with fence %s was lost, its outcome is dropped", held.job_id, held.fence)
+            context.discard_outputs()
+            raise Ignore from None
+
+    def _attempt(self, child: Child, kind: JobKind, held: Claim, context: AttemptContext) -> None:
+        try:
+            job_input = kind.input_model.model_validate(held.input)
+            result = kind.result_model.model_validate(child.call(kind, job_input, context))
+        except BaseException as raised:
+            watch = child.heartbeat.release()
+            if isinstance(raised, AttemptLost):
+                raise
+            self._end(child, kind, watch, context, raised)
+        else:
+            # The heartbeat goes on until the success is recorded: PostgreSQL may be away just now.
+            ending = child.record(held, lambda connection: finish(connection, held, context, result, context.unwritten))
+            child.heartbeat.release()
+            child.events.publish(held.job_id, ending.version)
+            if context.follow_ups:
+                child.nudge()
+
+    def _end(self, child: Child, kind: JobKind, watch: Watch, context: AttemptContext, raised: BaseException) -> None:
+        held = watch.held
+        verdict = judge(raised, kind, held, stopping=bool(self._stopping[0]), past_deadline=watch.past_deadline)
+        context.discard_outputs()
+        ending = child.record(
+            held,
+            lambda connection: ledger.end(
+                connection, held, verdict.how, verdict.error, verdict.delay.total_seconds()
+            ),
+        )  # fmt: skip
+        child.events.publish(held.job_id, ending.version)
+        logger.log(
+            verdict.level,
+            "job %s (%s), attempt %s: %s, now %s", held.job_id, held.kind, held.attempt, verdict.text, ending.state,
+            exc_info=raised if verdict.unexpected else None,
+        )  # fmt: skip
+        raise _celery_ending(ending.state, verdict, raised) from None
+
+
+def _celery_ending(state: str, verdict: Verdict, raised: BaseException) -> BaseException:
+    if verdict.how == "put_back":
+        return raised
+    if state == "cancelled":
+        return Ignore()
+    if state == "failed":
+        return JobFailed(f"{verdict.code}: {verdict.text}")
+    return CeleryRetry(verdict.text)
