@@ -66,6 +66,7 @@ class LocalRedis(LocalService):
             port=self.port,
             password=self._password,
             socket_timeout=_PROBE_SECONDS,
+            retry=Retry(NoBackoff(), 0),
         )
         # A server that loads its file, or another that refuses our password, is not ready either.
         with suppress(redis.RedisError), client:
