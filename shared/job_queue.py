@@ -167,3 +167,11 @@ async def cancel_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: U
     async with connection.cursor(row_factory=args_row(JobRow)) as cursor:
         await cursor.execute(_CANCEL, {"id": job_id, "owner_id": owner_id})
         return await cursor.fetchone()
+
+
+async def delete_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: UUID) -> bool:
+    """Delete a terminal job of an owner's; False when there is none. Its files stay."""
+    cursor = await connection.execute(
+        "DELETE FROM jobs WHERE id = %s AND owner_id = %s AND finished_at IS NOT NULL", (job_id, owner_id)
+    )
+    return cursor.rowcount == 1

@@ -1,0 +1,80 @@
+"""The body of `POST /v1/jobs`: one model per public kind, told apart by `kind`, made from the registry."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, Union
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
+
+from shared.job_kind import JobInput, JobKind
+from shared.job_queue import NewJob
+
+LONGEST_DELAY = timedelta(days=366)
+
+
+def _within_a_year(moment: datetime) -> datetime:
+    if moment > datetime.now(UTC) + LONGEST_DELAY:
+        raise ValueError("must be within a year")
+    return moment
+
+
+Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:/-]+$")]
+
+
+class JobOptions(BaseModel):
+    """Is what can be said of a job of any kind."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: list[Tag] = Field(default_factory=list, max_length=20)
+    priority: int = Field(0, ge=-100, le=100, description="Higher goes first.")
+    run_at: Annotated[AwareDatetime, AfterValidator(_within_a_year)] | None = Field(
+        None, description="Not before this time."
+    )
+    ttl_seconds: float | None = Field(
+        None, gt=0, le=LONGEST_DELAY.total_seconds(), description="The job expires if it has not started in this time."
+    )
+    unique_key: str | None = Field(
+        None, min_length=1, max_length=200, description="At most one live job per owner, kind and key."
+    )
+    max_attempts: int | None = Field(None, ge=1, le=100, description="Default: the kind's own.")
+
+
+class JobBody(JobOptions):
+    """Is the base of the bodies of all kinds."""
+
+    kind: str
+    input: JobInput
+
+
+def body_model(kind: JobKind) -> type[JobBody]:
+    """Make the body model of one kind."""
+    words = "".join(part.title() for part in kind.name.replace("_", ".").split("."))
+    fields: dict[str, Any] = {
+        "kind": (Literal[kind.name], Field(description=kind.summary)),
+        "input": (kind.input_model, ...),
+    }
+    return create_model(f"{words}Job", __base__=JobBody, __doc__=kind.summary, **fields)
+
+
+def job_body_type(kinds: dict[str, JobKind]) -> Any:
+    """Make the annotation of the body: the union of the public kinds, discriminated by `kind`."""
+    models = tuple(body_model(kind) for _, kind in sorted(kinds.items()) if kind.access == "public")
+    return Annotated[Union[models], Field(discriminator="kind")] if len(models) > 1 else models[0]  # noqa: UP007
+
+
+def new_job(owner_id: UUID, kind: JobKind, body: JobBody) -> NewJob:
+    """Make the job that a body asks for."""
+    return NewJob(
+        owner_id=owner_id,
+        kind=kind.name,
+        queue=kind.queue,
+        input=body.input.model_dump(mode="json"),
+        max_attempts=body.max_attempts or kind.max_attempts,
+        priority=body.priority,
+        tags=body.tags,
+        unique_key=body.unique_key,
+        run_at=body.run_at,
+        ttl_seconds=body.ttl_seconds,
+        file_ids=body.input.file_ids(),
+    )

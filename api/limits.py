@@ -1,0 +1,82 @@
+"""Limits on what a request may be, enforced while it arrives: size of headers, size of bodies that are not uploads."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import problem
+from shared.ids import new_id
+
+LONGEST_HEADERS_BYTES = 32 * 1024
+LARGEST_JSON_BYTES = 1024 * 1024
+STREAMED_PATHS = ("/v1/files", "/v1/images")
+"""Paths whose routes read the stream themselves and keep a limit of their own."""
+
+
+class RequestLimits:
+    """Refuses requests that are too large before anything parses them, and names every request.
+
+    The name is `X-Request-ID`; one that the client gives is kept if it is short and plain.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer 413 or 431."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        request_id = str(new_id())
+        length = total = 0
+        for name, value in headers:
+            total += len(name) + len(value)
+            if name == b"content-length":
+                length = int(value) if value.isdigit() else 0
+            elif name == b"x-request-id" and len(value) <= 64 and value.isalnum():  # noqa: PLR2004
+                request_id = value.decode("ascii")
+        send = _named(send, request_id)
+        if total > LONGEST_HEADERS_BYTES:
+            refusal = problem(431, "headers_too_large", "Headers too large", "The request's headers are too large.")
+            await refusal(scope, receive, send)
+        elif scope["path"].startswith(STREAMED_PATHS):
+            await self._app(scope, receive, send)
+        elif length > LARGEST_JSON_BYTES:
+            await _refuse_body(scope, receive, send)
+        else:
+            await self._read_within_limit(scope, receive, send)
+
+    async def _read_within_limit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        counted = 0
+
+        async def receive_counted() -> Message:
+            nonlocal counted
+            message = await receive()
+            counted += len(message.get("body", b""))
+            if counted > LARGEST_JSON_BYTES:
+                raise BodyTooLarge
+            return message
+
+        try:
+            await self._app(scope, receive_counted, send)
+        except BodyTooLarge:
+            await _refuse_body(scope, receive, send)
+
+
+class BodyTooLarge(Exception):
+    """Interrupts the reading of a chunked body that grew too large."""
+
+
+async def _refuse_body(scope: Scope, receive: Receive, send: Send) -> None:
+    detail = f"The body is larger than {LARGEST_JSON_BYTES} bytes."
+    # The rest of the body is not read, so the connection cannot be used again.
+    refusal = problem(413, "body_too_large", "Body too large", detail, headers={"Connection": "close"})
+    await refusal(scope, receive, send)
+
+
+def _named(send: Send, request_id: str) -> Send:
+    async def send_named(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+        await send(message)
+
+    return send_named

@@ -1,0 +1,30 @@
+"""The OpenAPI document: FastAPI's, with the schema of problems that all routes share."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from api.problems import Problem
+
+DESCRIPTION = """
+Uploads, images, e-mails and long jobs, done outside your own application's requests.
+
+A `202` means: committed. Poll the job (`ETag`, `Retry-After`), or wait for it with `Prefer: wait=N`.
+Errors are `application/problem+json` with a stable `code`.
+"""
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Make the document once and remember it."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title="Jobyard", version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
+        )
+        _, schemas = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"] |= schemas["$defs"]
+        for unused in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(unused, None)
+        app.openapi_schema = document
+    return app.openapi_schema

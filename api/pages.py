@@ -1,0 +1,90 @@
+"""Lists: pages by an opaque cursor on `(created_at, id)`, never by offset."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+from sqlalchemy import Select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from shared.errors import JobyardError
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+Sort = Literal["-created_at", "created_at"]
+
+
+class CursorNotValid(JobyardError):
+    """Is raised for a cursor that no list of ours has given."""
+
+    status = 422
+    code = "invalid_cursor"
+    title = "Invalid input"
+
+
+class Page(BaseModel, Generic[Item]):
+    """Is one page of a list."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="Give it as `cursor` to get the next page; null on the last.")
+
+
+class PageQuery(BaseModel):
+    """Asks for a page."""
+
+    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None
+    limit: Annotated[int, Query(ge=1, le=100)] = 50
+
+
+async def page_query(
+    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> PageQuery:
+    """Read what page is asked for."""
+    return PageQuery(cursor=cursor, limit=limit)
+
+
+def select_page(
+    statement: Select[Any],
+    page: PageQuery,
+    created_at: InstrumentedAttribute[datetime],
+    id_: InstrumentedAttribute[UUID],
+    sort: Sort = "-created_at",
+) -> Select[Any]:
+    """Restrict a statement to a page, and one row more that tells whether another follows."""
+    place = tuple_(created_at, id_)
+    if page.cursor is not None:
+        after = tuple_(*_decode(page.cursor))
+        statement = statement.where(place < after if sort == "-created_at" else place > after)
+    order = (created_at.desc(), id_.desc()) if sort == "-created_at" else (created_at.asc(), id_.asc())
+    return statement.order_by(*order).limit(page.limit + 1)
+
+
+def make_page(
+    rows: Sequence[Row], page: PageQuery, place: Callable[[Row], tuple[datetime, UUID]], shape: Callable[[Row], Item]
+) -> Page[Item]:
+    """Make a page of the rows of `select_page`."""
+    shown = rows[: page.limit]
+    following = _encode(*place(shown[-1])) if len(rows) > page.limit else None
+    return Page(items=[shape(row) for row in shown], next_cursor=following)
+
+
+def _encode(created_at: datetime, id_: UUID) -> str:
+    return base64.urlsafe_b64encode(f"{created_at.isoformat()} {id_}".encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
+        moment, _, id_ = text.partition(" ")
+        created_at = datetime.fromisoformat(moment)
+        if created_at.tzinfo is None:
+            raise ValueError("no time zone")
+        return created_at, UUID(id_)
+    except (ValueError, binascii.Error) as error:
+        raise CursorNotValid("The cursor is none of this list's.", pointer="query/cursor") from error

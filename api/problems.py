@@ -1,0 +1,202 @@
+"""Problem documents (RFC 9457): what every error looks like from outside."""
+
+import logging
+from typing import Any
+
+import orjson
+import psycopg
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from psycopg_pool import PoolClosed, PoolTimeout
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as EngineTimeout
+from starlette.exceptions import HTTPException
+
+from shared.errors import JobyardError
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = "5"
+
+STATUS_TEXTS = {
+    400: "The request cannot be read.",
+    401: "No credentials, or credentials that are not valid.",
+    403: "The caller's role does not allow this.",
+    404: "It does not exist, or belongs to somebody else.",
+    405: "The method is not allowed here.",
+    409: "The state of the resource does not allow this.",
+    413: "The request is larger than allowed.",
+    415: "The content's type is not allowed.",
+    416: "The range lies outside the content.",
+    422: "The input is malformed.",
+    429: "Too many requests.",
+    431: "The request's headers are too large.",
+    500: "The service failed.",
+    503: "PostgreSQL or the storage is away; try again later.",
+    507: "The storage is full.",
+}
+
+
+class InputError(BaseModel):
+    """Names one thing that is wrong with the input."""
+
+    pointer: str = Field(
+        description="Where: a JSON pointer into the body (`/input/width`), or `query/limit`, `path/id`, `header/name`.",
+        examples=["/input/renditions/0/width"],
+    )
+    code: str = Field(description="A stable word for what is wrong.", examples=["greater_than_equal"])
+    detail: str = Field(description="What is wrong, for a person.", examples=["Input should be greater than 0"])
+
+
+class Problem(BaseModel):
+    """Describes an error."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Job not found",
+                "status": 404,
+                "code": "job_not_found",
+                "detail": "No such job.",
+            }
+        }
+    )
+
+    type: str = Field("about:blank", description="Always about:blank: `code` tells problems apart.")
+    title: str
+    status: int
+    code: str = Field(description="A stable word for programs.")
+    detail: str
+    errors: list[InputError] | None = Field(None, description="With 422: each thing that is wrong with the input.")
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Declare a route's errors for OpenAPI: these, and the ones that every route can have."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {
+        status: {"description": STATUS_TEXTS[status], "content": content}
+        for status in sorted({400, 413, 422, 431, 503, *statuses})
+    }
+
+
+def problem(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    errors: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Make the response of a problem."""
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    if errors is not None:
+        body["errors"] = errors
+    # Lone surrogates in an echoed input must not break the answer that complains about them.
+    text = orjson.dumps(_encodable(body))
+    return Response(text, status, headers, MEDIA_TYPE)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {key: _encodable(item) for key, item in value.items()}
+    return [_encodable(item) for item in value] if isinstance(value, list) else value
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Turn every error that can leave a route into a problem document."""
+    handlers: dict[type[Exception], Any] = {
+        JobyardError: _domain_problem,
+        RequestValidationError: _input_problem,
+        HTTPException: _http_problem,
+        psycopg.Error: _database_problem,
+        DBAPIError: _database_problem,
+        PoolTimeout: _unavailable,
+        PoolClosed: _unavailable,
+        EngineTimeout: _unavailable,
+        UnicodeEncodeError: _unstorable,
+        Exception: _unexpected,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def _domain_problem(_: Request, error: JobyardError) -> Response:
+    errors = None
+    if error.pointer is not None:
+        errors = [{"pointer": error.pointer, "code": error.code, "detail": error.detail}]
+    headers = error.headers | ({"Retry-After": RETRY_AFTER_SECONDS} if error.status == 503 else {})  # noqa: PLR2004
+    return problem(error.status, error.code, error.title, error.detail, errors=errors, headers=headers)
+
+
+async def _input_problem(request: Request, error: RequestValidationError) -> Response:
+    kinds = request.app.state.resources.kinds
+    found = [
+        {"pointer": _pointer(item["loc"], kinds), "code": item["type"], "detail": item["msg"]}
+        for item in error.errors()[:50]
+    ]
+    return problem(422, "invalid_input", "Invalid input", "The input is malformed; see errors.", errors=found)
+
+
+def _pointer(location: tuple[str | int, ...], kinds: dict[str, Any]) -> str:
+    source, *rest = location
+    if source != "body":
+        return "/".join(str(part) for part in location)
+    # The discriminated union puts the kind's name first; the client never wrote that level.
+    if rest and rest[0] in kinds:
+        rest = rest[1:]
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in rest)
+
+
+_HTTP_CODES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}
+
+
+async def _http_problem(_: Request, error: HTTPException) -> Response:
+    code = _HTTP_CODES.get(error.status_code, "http_error")
+    detail = STATUS_TEXTS.get(error.status_code, str(error.detail))
+    headers = dict(error.headers) if error.headers else None
+    return problem(error.status_code, code, str(error.detail), detail, headers=headers)
+
+
+async def _database_problem(request: Request, error: psycopg.Error | DBAPIError) -> Response:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.DataError):
+        return await _unstorable(request, cause)
+    if isinstance(cause, psycopg.OperationalError):
+        return await _unavailable(request, cause)
+    return await _unexpected(request, error)
+
+
+async def _unavailable(_: Request, error: Exception) -> Response:
+    logger.warning("PostgreSQL does not answer: %s", type(error).__name__)
+    return problem(
+        503, "database_unavailable", "Service unavailable", "The service cannot reach its database; try again later.",
+        headers={"Retry-After": RETRY_AFTER_SECONDS},
+    )  # fmt: skip
+
+
+async def _unstorable(_: Request, error: Exception) -> Response:
+    logger.info("refused input that cannot be stored: %s", type(error).__name__)
+    return problem(
+        422,
+        "unstorable_text",
+        "Invalid input",
+        "The input has characters that cannot be stored, such as NUL.",
+        errors=[],
+    )
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    logger.error("%s %s failed", request.method, request.scope.get("path"), exc_info=error)
+    return problem(500, "internal_error", "Internal error", "The service failed; the failure was logged.")

@@ -1,0 +1,90 @@
+"""What one web process owns: pools, storage, kinds. Opened by the app's lifespan, closed by it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from api.job_changes import JobChanges
+from api.nudger import Nudger
+from api.tokens import TokenReader
+from shared.database import CONNECT_TIMEOUT_SECONDS, connection_options, make_async_engine
+from shared.job_kind import JobKind, load_job_kinds
+from shared.settings import Settings
+from shared.storage import LocalStorage
+
+LEDGER_CONNECTIONS = 8
+
+LedgerPool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
+
+
+@dataclass(slots=True)
+class Resources:
+    """Holds the resources of a web process.
+
+    `ledger` gives autocommit connections for the hot pair of create and read job, `sessions` everything else.
+    """
+
+    settings: Settings
+    kinds: dict[str, JobKind]
+    storage: LocalStorage
+    tokens: TokenReader
+    ledger: LedgerPool
+    engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    changes: JobChanges
+    nudger: Nudger
+
+    @property
+    def job_retention(self) -> timedelta:
+        """How long a finished job is kept."""
+        return timedelta(days=self.settings.job_retention_days)
+
+
+def make_resources(settings: Settings) -> Resources:
+    """Make the resources without opening anything."""
+    ledger: LedgerPool = AsyncConnectionPool(
+        settings.database_url,
+        kwargs={"autocommit": True, **connection_options("jobyard-web")},
+        min_size=1,
+        max_size=LEDGER_CONNECTIONS,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        reconnect_timeout=30,
+        open=False,
+    )
+    engine = make_async_engine(settings, "jobyard-web")
+    return Resources(
+        settings=settings,
+        kinds=load_job_kinds(settings.job_modules),
+        storage=LocalStorage(settings.storage_dir),
+        tokens=TokenReader(settings),
+        ledger=ledger,
+        engine=engine,
+        sessions=async_sessionmaker(engine, expire_on_commit=False),
+        changes=JobChanges(settings, ledger),
+        nudger=Nudger(ledger),
+    )
+
+
+@asynccontextmanager
+async def open_resources(resources: Resources) -> AsyncIterator[None]:
+    """Open the pools and start the listeners; a service that is away is waited for in the background."""
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(resources.engine.dispose)
+        await resources.ledger.open(wait=False)
+        stack.push_async_callback(resources.ledger.close)
+        for background in (resources.changes.run(), resources.nudger.run()):
+            task = asyncio.create_task(background)
+            stack.push_async_callback(_cancel, task)
+        yield
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
