@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 _POLL_SECONDS = 0.05
-PROCESS_RANK = 0
+PROGRAM_RANK = 0
 SERVICE_RANK = 1
 
 
@@ -25,15 +25,18 @@ class Leashed(NamedTuple):
     """A child that leads its own process group, and how it wants to be stopped."""
 
     pid: int
-    rank: int = PROCESS_RANK
+    rank: int = PROGRAM_RANK
     stop_signal: int = signal.SIGTERM
     grace: float = 8.0
 
 
 class Leash:
-    """Holds children; lower ranks are stopped first, all of one rank together."""
+    """Holds children; lower ranks are stopped first, all of one rank together.
 
-    def __init__(self) -> None:
+    `keep_open` is a file descriptor that stays open until they are gone, whoever has died: a lock, say.
+    """
+
+    def __init__(self, keep_open: int | None = None) -> None:
         command = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
         self._keeper = subprocess.Popen(
             command,
@@ -42,6 +45,7 @@ class Leash:
             stderr=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
+            pass_fds=() if keep_open is None else (keep_open,),
         )
 
     def add(self, child: Leashed) -> None:

@@ -135,8 +135,8 @@ class LocalService(ABC):
         self._port_is_known = True
         return self.url
 
-    def stop(self) -> None:
-        """Stop the server: politely, then for good after the grace; nothing happens when it does not run."""
+    def stop(self, grace: float | None = None) -> None:
+        """Stop the server: politely, then for good after `grace` seconds; one that does not run is left so."""
         child = self._child
         if child is None:
             return
@@ -145,7 +145,7 @@ class LocalService(ABC):
             for number in (self.stop_signal, signal.SIGCONT):
                 child.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
-                child.wait(self.grace)
+                child.wait(self.grace if grace is None else grace)
         self.kill()
         self._release()
 

@@ -17,7 +17,7 @@ from ops.leftovers import end_leftover
 from ops.local_service import Command, LocalService, ServiceFailed
 from ops.paths import write_private
 from ops.ports import LOOPBACK
-from ops.postgres_install import ENVIRONMENT, Account, data_home, find_binaries, server_account
+from ops.postgres_install import ENVIRONMENT, Account, cluster_home, find_binaries, server_account
 
 _ROLE = "jobyard"
 _DATABASE = "jobyard"
@@ -63,7 +63,7 @@ class LocalPostgres(LocalService):
     @property
     def marker(self) -> str:
         """The data directory, as the command line names it."""
-        return f"-D {self._data_directory} "
+        return f"-D {self._cluster_directory} "
 
     def start(self) -> str:
         """Start the server, see that the database `jobyard` exists and return its URL. Raises ServiceFailed."""
@@ -73,10 +73,10 @@ class LocalPostgres(LocalService):
 
     def prepare(self) -> Command:
         """Make the database cluster at first use. Raises ServiceFailed."""
-        if not self._data_directory.exists():
+        if not self._cluster_directory.exists():
             self._initialise()
         # A server that another than our pid file knows of, for example after both files' owner was killed.
-        end_leftover(self._data_directory / "postmaster.pid", self.marker, self.stop_signal)
+        end_leftover(self._cluster_directory / "postmaster.pid", self.marker, self.stop_signal)
         # No unix socket: its path has a limit of about 100 bytes, and after a kill it would stay behind.
         options = [
             f"listen_addresses={LOOPBACK}",
@@ -86,10 +86,10 @@ class LocalPostgres(LocalService):
         ]
         if not self._fsync:
             options += _CAREFREE
-        arguments = [str(self._binaries / "postgres"), "-D", str(self._data_directory)]
+        arguments = [str(self._binaries / "postgres"), "-D", str(self._cluster_directory)]
         for option in options:
             arguments += ["-c", option]
-        return Command(arguments, self._data_directory.parent, ENVIRONMENT, self._account.uid, self._account.gid)
+        return Command(arguments, self._cluster_directory.parent, ENVIRONMENT, self._account.uid, self._account.gid)
 
     def is_ready(self) -> bool:
         """Tell whether our server answers, with our password."""
@@ -119,7 +119,7 @@ class LocalPostgres(LocalService):
     def remove(self) -> None:
         """Stop the server and delete all that it stored, also when that is not inside `directory`."""
         self.stop()
-        shutil.rmtree(self._data_directory.parent, ignore_errors=True)
+        shutil.rmtree(self._cluster_directory.parent, ignore_errors=True)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @cached_property
@@ -131,9 +131,9 @@ class LocalPostgres(LocalService):
         return find_binaries(self._account)
 
     @cached_property
-    def _data_directory(self) -> Path:
+    def _cluster_directory(self) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
-        return data_home(self.directory, self._account) / "data"
+        return cluster_home(self.directory, self._account) / "data"
 
     @cached_property
     def _password(self) -> str:
@@ -145,12 +145,17 @@ class LocalPostgres(LocalService):
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
-            self.database_url(_MAINTENANCE), hostaddr=LOOPBACK, connect_timeout=_CONNECT_SECONDS, autocommit=True
+            self.database_url(_MAINTENANCE),
+            # What the user's environment (PGHOSTADDR, PGSSLMODE, …) says is about other servers.
+            hostaddr=LOOPBACK,
+            sslmode="disable",
+            connect_timeout=_CONNECT_SECONDS,
+            autocommit=True,
         )
 
     def _initialise(self) -> None:
         # An interrupted initdb leaves only the unfinished directory, never half a database.
-        unfinished = self._data_directory.with_name("unfinished")
+        unfinished = self._cluster_directory.with_name("unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         password_file = unfinished.with_name("password")
         write_private(password_file, self._password)
@@ -163,4 +168,4 @@ class LocalPostgres(LocalService):
             password_file.unlink()
         if answer.returncode != 0:
             raise ServiceFailed(f"postgres: initdb failed: {answer.stderr.strip() or answer.stdout.strip()}")
-        unfinished.rename(self._data_directory)
+        unfinished.rename(self._cluster_directory)

@@ -127,7 +127,7 @@ def _make_shared_place() -> None:
     SHARED_PLACE.chmod(0o755)
 
 
-def data_home(directory: Path, account: Account) -> Path:
+def cluster_home(directory: Path, account: Account) -> Path:
     """Return a directory, owned by the account, that holds the database of `directory`.
 
     It is inside `directory` unless the account cannot get there; then it is in a place of its own, and a link
