@@ -7,12 +7,12 @@ import os
 from typing import Any, cast
 
 from celery import Celery, signals
-from kombu import Queue
+from kombu import Exchange, Queue
 
 from shared.job_kind import QUEUES, JobKind, load_job_kinds
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
-from worker.runner import Runner
+from worker.runner import JobFailed, Runner
 from worker.schedules import TICK_TASK
 
 HARD_LIMIT_GRACE_SECONDS = 10
@@ -38,8 +38,8 @@ def create_celery_app(settings: Settings | None = None) -> Celery:
     app = Celery("jobyard", broker=settings.redis_url, set_as_current=True)
     app.conf.update(_configuration(settings))
     kinds = load_job_kinds(settings.job_modules)
-    app.conf.task_routes = {TICK_TASK: {"queue": "maintenance"}} | {
-        kind.name: {"queue": kind.queue} for kind in kinds.values()
+    app.conf.task_routes = {TICK_TASK: {"queue": "maintenance", "routing_key": "maintenance"}} | {
+        kind.name: {"queue": kind.queue, "routing_key": kind.queue} for kind in kinds.values()
     }
     runner = Runner(settings, kinds)
     for kind in kinds.values():
@@ -56,7 +56,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "task_ignore_result": True,
         "result_backend": None,
         "task_default_queue": "default",
-        "task_queues": [Queue(name) for name in QUEUES],
+        "task_queues": [Queue(name, Exchange("jobyard", type="direct"), routing_key=name) for name in QUEUES],
         "worker_disable_prefetch": True,
         "worker_prefetch_multiplier": 1,
         "worker_concurrency": settings.worker_concurrency,

@@ -100,6 +100,16 @@ class Child:
             self._loop = None
             raise
 
+    def close(self) -> None:
+        """Close the connections, the thread and the loop."""
+        self.heartbeat.close()
+        self.events.close()
+        self.engine.dispose()
+        if self._loop is not None:
+            self._loop.close()
+        if self._connection is not None:
+            self._connection.close()
+
     def _insist(self, work: Callable[[Connection[Any]], _T]) -> _T:
         pause = 0.05
         while True:

@@ -21,6 +21,7 @@ from celery.exceptions import Ignore
 from celery.exceptions import Retry as CeleryRetry
 
 from shared.job_kind import JobKind
+from shared.job_state import WAITING
 from shared.settings import Settings
 from worker import ledger
 from worker.attempt import Verdict, finish, judge
@@ -55,6 +56,12 @@ class Runner:
         """Open what this process needs; nothing opened before the fork is used after it."""
         self._child = Child(self._settings, f"{socket.gethostname()}:{os.getpid()}")
         return self._child
+
+    def close(self) -> None:
+        """Close what this process opened."""
+        if self._child is not None:
+            self._child.close()
+            self._child = None
 
     def enqueue_tick(self, schedule: str, due_at: str) -> None:
         """Write down the job of a schedule's tick; a second tick of the same minute changes nothing."""
@@ -108,6 +115,8 @@ class Runner:
             ),
         )  # fmt: skip
         child.events.publish(held.job_id, ending.version)
+        if ending.state in WAITING:
+            child.nudge()
         logger.log(
             verdict.level,
             "job %s (%s), attempt %s: %s, now %s", held.job_id, held.kind, held.attempt, verdict.text, ending.state,

@@ -1,0 +1,67 @@
+"""Making jobs and running them through the real dispatcher's marks and the real runner, in this process."""
+
+from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from celery.exceptions import Ignore
+from celery.exceptions import Retry as CeleryRetry
+
+from shared.job_kind import JobKind
+from shared.job_queue import NewJob, enqueue_in_worker
+from shared.settings import Settings
+from worker import dispatching
+from worker.runner import JobFailed, Runner
+
+
+def new_job(kind: JobKind, owner_id: UUID, job_input: dict[str, Any] | None = None, **options: Any) -> NewJob:
+    """Make a job of a kind with the kind's own defaults."""
+    checked = kind.input_model.model_validate(job_input or {})
+    given: dict[str, Any] = {
+        "owner_id": owner_id,
+        "kind": kind.name,
+        "queue": kind.queue,
+        "input": checked.model_dump(mode="json"),
+        "max_attempts": kind.max_attempts,
+        "file_ids": checked.file_ids(),
+    }
+    return NewJob(**given | options)
+
+
+def enqueue(database: psycopg.Connection[Any], new: NewJob) -> UUID:
+    """Write a job down in a transaction of its own."""
+    with database.transaction():
+        assert enqueue_in_worker(database, new)
+    return new.id
+
+
+def dispatch(database: psycopg.Connection[Any], queue: str, window: int = 100) -> dict[UUID, int]:
+    """Mark a queue's next jobs as dispatched, as the dispatcher would; gives each job's dispatch_seq."""
+    dispatching.promote(database)
+    return {marked.job_id: marked.dispatch_seq for marked in dispatching.mark_dispatched(database, queue, window)}
+
+
+@contextmanager
+def open_runner(settings: Settings, kinds: dict[str, JobKind]) -> Iterator[Runner]:
+    """Open a runner whose child is this process."""
+    with closing(Runner(settings, kinds)) as runner:
+        yield runner
+
+
+def run_job(runner: Runner, database: psycopg.Connection[Any], kind: JobKind, job_id: UUID) -> str:
+    """Dispatch a job and run one attempt; gives the state afterwards."""
+    sequence = dispatch(database, kind.queue)[job_id]
+    try:
+        runner.run(kind, str(job_id), sequence)
+    except (CeleryRetry, Ignore, JobFailed):
+        pass
+    return read_state(database, job_id)
+
+
+def read_state(database: psycopg.Connection[Any], job_id: UUID) -> str:
+    """Read a job's state."""
+    row = database.execute("SELECT state FROM jobs WHERE id = %s", (job_id,)).fetchone()
+    assert row is not None
+    return row[0]

@@ -1,0 +1,1 @@
+"""A user's package of kinds, as the tests need them."""

@@ -1,0 +1,67 @@
+"""Kinds that end in every way a handler can."""
+
+import sys
+from datetime import timedelta
+
+from shared.job_context import JobContext
+from shared.job_kind import JobInput, JobResult, job
+from shared.job_outcome import Cancelled, Fail, Retry, Snooze
+
+
+class Words(JobInput):
+    """Carries a text, and how the handler shall end."""
+
+    text: str = ""
+    ending: str = "return"
+
+
+class Echo(JobResult):
+    """Carries the text back."""
+
+    text: str
+    attempt: int
+
+
+@job("test.echo", max_attempts=3, timeout=timedelta(seconds=30), backoff=timedelta(seconds=0))
+def echo_words(words: Words, context: JobContext) -> Echo:
+    """Give the text back, or end as asked."""
+    match words.ending:
+        case "retry":
+            raise Retry(timedelta(0), "once more")
+        case "retry_once":
+            if context.attempt == 1:
+                raise Retry(timedelta(0), "once more")
+        case "snooze":
+            raise Snooze(timedelta(0))
+        case "fail":
+            raise Fail("bad_words", "These words will not do.")
+        case "crash":
+            raise RuntimeError("a secret that must not be shown")
+        case "exit":
+            sys.exit(3)
+        case "cancel":
+            raise Cancelled
+        case "output":
+            with context.output("words.txt", "text/plain") as output:
+                output.stream.write(words.text.encode())
+        case "output_then_crash":
+            with context.output("words.txt", "text/plain") as output:
+                output.stream.write(words.text.encode())
+            raise RuntimeError("after writing")
+        case "follow_up":
+            context.enqueue("test.echo", {"text": "after " + words.text})
+        case _:
+            pass
+    return Echo(text=words.text, attempt=context.attempt)
+
+
+@job("test.async_echo")
+async def echo_words_later(words: Words, context: JobContext) -> Echo:
+    """Give the text back from a coroutine."""
+    return Echo(text=words.text, attempt=context.attempt)
+
+
+@job("test.internal", access="internal")
+def echo_internally(words: Words, context: JobContext) -> Echo:
+    """Give the text back; not for the public."""
+    return Echo(text=words.text, attempt=context.attempt)

@@ -1,0 +1,23 @@
+"""A stream that counts what passes through it, for encoders that do not tell how much they wrote."""
+
+from io import RawIOBase
+from typing import BinaryIO
+
+
+class CountedStream(RawIOBase):
+    """Passes chunks on to a stream that takes them whole; `size` is in bytes. Closing it leaves that one open."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+        self.size = 0
+
+    def writable(self) -> bool:
+        """Tell that this stream is for writing."""
+        return True
+
+    def write(self, chunk: "bytes | bytearray | memoryview") -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Pass a chunk on; raises what the stream raises."""
+        written = self._stream.write(chunk)
+        self.size += written
+        return written
