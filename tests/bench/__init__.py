@@ -1,0 +1,1 @@
+"""Jobyard measured beside the guide's own design; see docs/benchmarks.md."""
