@@ -38,8 +38,8 @@ def create_celery_app(settings: Settings | None = None) -> Celery:
     app = Celery("jobyard", broker=settings.redis_url, set_as_current=True)
     app.conf.update(_configuration(settings))
     kinds = load_job_kinds(settings.job_modules)
-    app.conf.task_routes = {TICK_TASK: {"queue": "maintenance", "routing_key": "maintenance"}} | {
-        kind.name: {"queue": kind.queue, "routing_key": kind.queue} for kind in kinds.values()
+    app.conf.task_routes = {TICK_TASK: {"queue": "maintenance"}} | {
+        kind.name: {"queue": kind.queue} for kind in kinds.values()
     }
     runner = Runner(settings, kinds)
     for kind in kinds.values():

@@ -72,7 +72,7 @@ class Dispatcher:
                 # Nobody could renew a lease meanwhile: no rescue until one full lease from now.
                 self._rescue_from = time.monotonic() + self._settings.lease_seconds
                 self._stop.wait(FALLBACK_SECONDS)
-        self._retire()
+        self.retire()
 
     def run_round(self, connection: Connection[Any]) -> bool:
         """Do what is due once; True when there may be more at once."""
@@ -89,7 +89,7 @@ class Dispatcher:
         self._announce(changes)
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
-            self._sweep(connection)
+            self.sweep(connection)
         return bool(marked or len(changes) >= dispatching.BATCH) and not self._broker_failures
 
     def _mark(self, connection: Connection[Any]) -> list[Dispatch]:
@@ -118,7 +118,8 @@ class Dispatcher:
         for change in changes:
             self._events.publish(change.job_id, change.version)
 
-    def _sweep(self, connection: Connection[Any]) -> None:
+    def sweep(self, connection: Connection[Any]) -> None:
+        """Rescue lapsed leases and send lost messages again."""
         if time.monotonic() >= self._rescue_from:
             for job_id, version in rescue(connection, self._settings.lease_seconds):
                 logger.warning("job %s: its worker was lost, the attempt has ended", job_id)
@@ -172,7 +173,8 @@ class Dispatcher:
         if self._connection is not None:
             self._connection.close()
 
-    def _retire(self) -> None:
+    def retire(self) -> None:
+        """Close the connections and let a stand-by take over at once."""
         self._publisher.close()
         try:
             dispatching.give_up_lease(self._open(), self._holder)

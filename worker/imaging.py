@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -39,8 +38,8 @@ MAX_PIXELS = 100_000_000
 # Naming the formats is what keeps PostScript away from Ghostscript, and TIFF, ICNS and others from their decoders.
 _FORMATS: dict[str, SourceFormat] = {"JPEG": "jpeg", "PNG": "png", "GIF": "gif", "WEBP": "webp", "AVIF": "avif"}
 _DECODER_ERRORS = (
-    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError),
-    *(ArithmeticError, RuntimeError, struct.error, zlib.error),
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError, RuntimeError),
+    *(struct.error, zlib.error),
 )
 
 _UPRIGHT = {
@@ -275,15 +274,10 @@ def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
     to_mode = "RGBA" if image.mode == "RGBA" else "RGB"
     try:
         own = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        transform = ImageCms.buildTransform(own, _srgb(), image.mode, to_mode, intent, flags)
+        transform = ImageCms.buildTransform(own, ImageCms.createProfile("sRGB"), image.mode, to_mode, intent, flags)
         return ImageCms.applyTransform(image, transform)
     except (ImageCms.PyCMSError, *_DECODER_ERRORS):
         return None
-
-
-@cache
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
 def _write(picture: Image.Image, target: Target, image_format: ImageFormat, quality: int) -> int:

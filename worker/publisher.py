@@ -14,6 +14,11 @@ BrokerAway = (OperationalError, OSError)
 """What any call to the broker may raise; the caller backs off."""
 
 
+_NOT_FOUND = "404"
+_TRANSPORT_OPTIONS = {"socket_timeout": 0.5}
+"""A worker may wait longer for a reply than a dispatcher, which has other queues to look after."""
+
+
 class Publisher:
     """Keeps one connection to the broker; every call fails within about a second when it does not answer."""
 
@@ -44,8 +49,8 @@ class Publisher:
             channel = cast("Any", self._open_producer().channel)
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
         except Exception as error:
-            # A queue that was never used or was wiped does not exist: kombu says so as a channel error.
-            if getattr(error, "reply_code", None) == 404:  # noqa: PLR2004 - AMQP's NOT_FOUND
+            # To kombu a queue that is empty or was wiped does not exist.
+            if str(getattr(error, "reply_code", "")) == _NOT_FOUND:
                 return 0
             self.close()
             raise _as_broker_away(error) from error
@@ -61,7 +66,7 @@ class Publisher:
 
     def _open_producer(self) -> Producer:
         if self._producer is None:
-            self._connection = self._app.connection_for_write()
+            self._connection = self._app.connection_for_write(transport_options=_TRANSPORT_OPTIONS)
             self._producer = Producer(self._connection, auto_declare=False)
         return self._producer
 

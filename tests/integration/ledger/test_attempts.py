@@ -172,8 +172,11 @@ def test_a_lost_claim_records_nothing(
                      " BEGIN UPDATE jobs SET fence = fence + 1 WHERE id = new.job_id; RETURN new; END $$")  # fmt: skip
     database.execute("CREATE CONSTRAINT TRIGGER steal AFTER INSERT ON job_attempts DEFERRABLE INITIALLY DEFERRED"
                      " FOR EACH ROW EXECUTE FUNCTION steal()")  # fmt: skip
-    with pytest.raises(Ignore):
-        runner.run(kinds["test.echo"], str(job_id), sequence)
+    try:
+        with pytest.raises(Ignore):
+            runner.run(kinds["test.echo"], str(job_id), sequence)
+    finally:
+        database.execute("DROP FUNCTION steal CASCADE")
     assert read(database, job_id)["state"] == "running"
     assert database.execute("SELECT count(*) FROM files").fetchone() == (0,)
     assert blobs(settings) == []

@@ -1,0 +1,292 @@
+"""The dispatcher's rounds against a real broker, one at a time."""
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+import redis
+from celery import Celery
+
+from ops.redis import LocalRedis
+from shared.database import connect
+from shared.job_kind import JobKind
+from shared.settings import Settings
+from tests import factories
+from tests.conftest import Owner
+from worker import dispatching, ledger
+from worker.celery_app import create_celery_app
+from worker.dispatcher import OVERDUE_SECONDS, Dispatcher
+from worker.rescue import rescue
+
+Database = psycopg.Connection
+
+
+@pytest.fixture
+def celery_app(settings: Settings) -> Celery:
+    return create_celery_app(settings)
+
+
+@pytest.fixture
+def dispatcher(settings: Settings, celery_app: Celery) -> Iterator[Dispatcher]:
+    dispatcher = Dispatcher(settings, celery_app)
+    yield dispatcher
+    dispatcher.retire()
+
+
+@pytest.fixture
+def broker(settings: Settings) -> Iterator["redis.Redis[Any]"]:
+    with redis.Redis.from_url(settings.redis_url) as client:
+        yield client
+
+
+def enqueue(database: Database, kinds: dict[str, JobKind], owner: Owner, **options: Any) -> UUID:
+    return factories.enqueue(database, factories.new_job(kinds["test.echo"], owner.id, **options))
+
+
+def claim(database: Database, job_id: UUID, lease: float = 60, timeout: float = 60) -> ledger.Claim:
+    sequence = factories.dispatch(database, "default")[job_id]
+    held = ledger.claim(
+        database, job_id=job_id, dispatch_seq=sequence, claim_id=uuid4(), worker="test",
+        lease_seconds=lease, timeout_seconds=timeout,
+    )  # fmt: skip
+    assert held is not None
+    return held
+
+
+def ids_in(broker: "redis.Redis[Any]", queue: str = "default") -> int:
+    return int(broker.llen(queue))
+
+
+def test_priority_goes_before_age(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
+    old = enqueue(database, kinds, owner)
+    urgent = enqueue(database, kinds, owner, priority=5)
+    late = enqueue(database, kinds, owner, priority=-5)
+    order = [next(iter(factories.dispatch(database, "default", window=size))) for size in (1, 2, 3)]
+    assert order == [urgent, old, late]
+
+
+def test_a_queue_holds_no_more_than_its_window(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
+    for _ in range(5):
+        enqueue(database, kinds, owner)
+    assert len(factories.dispatch(database, "default", window=3)) == 3
+    assert factories.dispatch(database, "default", window=3) == {}
+
+
+def test_a_round_publishes_what_it_marked(
+    database: Database, dispatcher: Dispatcher, broker: "redis.Redis[Any]", kinds: dict[str, JobKind], owner: Owner
+) -> None:
+    for _ in range(3):
+        enqueue(database, kinds, owner)
+    assert dispatcher.run_round(database)
+    assert ids_in(broker) == 3
+    assert not dispatcher.run_round(database)
+    assert ids_in(broker) == 3
+
+
+def test_what_is_due_is_queued_and_what_is_late_expires(
+    database: Database, dispatcher: Dispatcher, kinds: dict[str, JobKind], owner: Owner
+) -> None:
+    due = enqueue(database, kinds, owner, run_at=datetime.now(UTC) + timedelta(hours=1))
+    late = enqueue(database, kinds, owner, ttl_seconds=60)
+    database.execute("UPDATE jobs SET run_at = now() WHERE id = %s", (due,))
+    database.execute("UPDATE jobs SET ttl_at = now() WHERE id = %s", (late,))
+    dispatcher.run_round(database)
+    assert factories.read_state(database, due) == "queued"
+    assert factories.read_state(database, late) == "expired"
+
+
+def test_a_job_past_its_ttl_is_refused_at_the_claim(
+    database: Database, kinds: dict[str, JobKind], owner: Owner
+) -> None:
+    job_id = enqueue(database, kinds, owner, ttl_seconds=60)
+    sequence = factories.dispatch(database, "default")[job_id]
+    database.execute("UPDATE jobs SET ttl_at = now() WHERE id = %s", (job_id,))
+    held = ledger.claim(database, job_id=job_id, dispatch_seq=sequence, claim_id=uuid4(), worker="test",
+                        lease_seconds=60, timeout_seconds=60)  # fmt: skip
+    assert held is None
+
+
+def test_one_dispatcher_is_active_and_the_other_takes_over_when_it_retires(
+    settings: Settings, celery_app: Celery, database: Database, broker: "redis.Redis[Any]",
+    kinds: dict[str, JobKind], owner: Owner,
+) -> None:  # fmt: skip
+    first, second = Dispatcher(settings, celery_app), Dispatcher(settings, celery_app)
+    first.run_round(database)
+    enqueue(database, kinds, owner)
+    second.run_round(database)
+    assert ids_in(broker) == 0
+    first.retire()
+    second.run_round(database)
+    assert ids_in(broker) == 1
+    second.retire()
+
+
+def test_a_frozen_dispatchers_transaction_is_ended_for_the_stand_by(settings: Settings) -> None:
+    with connect(settings, "frozen", idle_in_transaction_session_timeout="500ms") as frozen, connect(
+        settings, "stand-by", lock_timeout="5s"
+    ) as standby:  # fmt: skip
+        frozen.execute("BEGIN")
+        assert dispatching.hold_lease(frozen, uuid4(), 0.1)
+        assert dispatching.hold_lease(standby, uuid4(), 10)
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            frozen.execute("COMMIT")
+
+
+def test_messages_of_a_wiped_redis_are_sent_again(
+    database: Database, dispatcher: Dispatcher, broker: "redis.Redis[Any]", kinds: dict[str, JobKind], owner: Owner
+) -> None:
+    for _ in range(4):
+        enqueue(database, kinds, owner)
+    dispatcher.run_round(database)
+    broker.flushall()
+    database.execute("UPDATE jobs SET dispatched_at = dispatched_at - interval '6 seconds'")
+    dispatcher.sweep(database)
+    dispatcher.run_round(database)
+    assert ids_in(broker) == 4
+
+
+def test_messages_that_merely_wait_are_not_sent_again(
+    database: Database, dispatcher: Dispatcher, broker: "redis.Redis[Any]", kinds: dict[str, JobKind], owner: Owner
+) -> None:
+    for _ in range(4):
+        enqueue(database, kinds, owner)
+    dispatcher.run_round(database)
+    database.execute("UPDATE jobs SET dispatched_at = dispatched_at - interval '300 seconds'")
+    for _ in range(3):
+        dispatcher.sweep(database)
+        dispatcher.run_round(database)
+    assert ids_in(broker) == 4
+    database.execute("UPDATE jobs SET dispatched_at = dispatched_at - make_interval(secs => %s)", (OVERDUE_SECONDS,))
+    dispatcher.sweep(database)
+    dispatcher.run_round(database)
+    assert ids_in(broker) == 8
+
+
+def test_with_a_frozen_redis_jobs_wait_unmarked_and_go_out_afterwards(
+    database: Database, dispatcher: Dispatcher, broker: "redis.Redis[Any]", redis_server: LocalRedis,
+    kinds: dict[str, JobKind], owner: Owner,
+) -> None:  # fmt: skip
+    job_id = enqueue(database, kinds, owner)
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    try:
+        dispatcher.run_round(database)
+        row = database.execute("SELECT state, dispatched_at FROM jobs WHERE id = %s", (job_id,)).fetchone()
+        assert row == ("queued", None)
+    finally:
+        os.kill(redis_server.pid, signal.SIGCONT)
+    dispatcher.run_round(database)
+    assert ids_in(broker) >= 1
+    row = database.execute("SELECT dispatched_at IS NOT NULL FROM jobs WHERE id = %s", (job_id,)).fetchone()
+    assert row == (True,)
+
+
+@pytest.mark.parametrize(
+    ("lapsed", "deadline", "attempts", "state", "code"),
+    [
+        (True, False, 2, "queued", None),
+        (True, False, 1, "failed", "worker_lost"),
+        (True, True, 1, "failed", "timeout"),
+        (False, False, 1, "running", None),
+    ],
+)
+def test_rescue(
+    database: Database, kinds: dict[str, JobKind], owner: Owner, *,
+    lapsed: bool, deadline: bool, attempts: int, state: str, code: str | None,
+) -> None:  # fmt: skip
+    job_id = enqueue(database, kinds, owner, max_attempts=attempts)
+    claim(database, job_id)
+    if lapsed:
+        database.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 second'")
+    if deadline:
+        database.execute("UPDATE jobs SET deadline_at = now() - interval '1 second'")
+    rescued = rescue(database, lease_seconds=0)
+    row = database.execute("SELECT state, error ->> 'code', attempt FROM jobs").fetchone()
+    assert row == (state, code, 1)
+    assert len(rescued) == int(lapsed)
+    if lapsed:
+        outcome = database.execute("SELECT outcome, ended_at IS NOT NULL FROM job_attempts").fetchone()
+        assert outcome == ("timeout" if deadline else "worker_lost", True)
+
+
+def test_no_rescue_within_a_lease_of_the_databases_start(
+    database: Database, kinds: dict[str, JobKind], owner: Owner
+) -> None:
+    job_id = enqueue(database, kinds, owner)
+    claim(database, job_id)
+    database.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 day'")
+    assert rescue(database, lease_seconds=10**8) == []
+    assert factories.read_state(database, job_id) == "running"
+
+
+def test_the_late_one_is_refused_after_a_rescue(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
+    job_id = enqueue(database, kinds, owner)
+    late = claim(database, job_id)
+    database.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 second'")
+    rescue(database, lease_seconds=0)
+    second = claim(database, job_id)
+    assert second.fence == late.fence + 1
+    assert ledger.succeed(database, late, {"late": True}, None) is None
+    assert ledger.heartbeat(database, late, 60, None) is None
+    assert ledger.succeed(database, second, {"late": False}, None) is not None
+    row = database.execute("SELECT state, result FROM jobs").fetchone()
+    assert row == ("succeeded", {"late": False})
+
+
+@pytest.mark.parametrize("how", ["errored", "snoozed", "put_back"])
+def test_a_cancel_beats_every_way_back(
+    database: Database, kinds: dict[str, JobKind], owner: Owner, how: ledger.EndedHow
+) -> None:
+    job_id = enqueue(database, kinds, owner)
+    held = claim(database, job_id)
+    database.execute("UPDATE jobs SET cancel_requested = true")
+    ending = ledger.end(database, held, how, {"code": "x", "detail": "y", "retryable": True}, 0)
+    assert ending is not None
+    assert ending.state == "cancelled"
+
+
+def test_a_cancel_beats_the_rescue(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
+    claim(database, enqueue(database, kinds, owner))
+    database.execute("UPDATE jobs SET cancel_requested = true, lease_expires_at = now() - interval '1 second'")
+    rescue(database, lease_seconds=0)
+    assert database.execute("SELECT state FROM jobs").fetchone() == ("cancelled",)
+
+
+def test_a_success_beats_a_cancel(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
+    held = claim(database, enqueue(database, kinds, owner))
+    database.execute("UPDATE jobs SET cancel_requested = true")
+    ending = ledger.succeed(database, held, {}, None)
+    assert ending is not None
+    assert ending.state == "succeeded"
+
+
+def test_a_lost_answer_is_found_again(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
+    job_id = enqueue(database, kinds, owner)
+    sequence = factories.dispatch(database, "default")[job_id]
+    claim_id = uuid4()
+    arguments: dict[str, Any] = {"worker": "test", "lease_seconds": 60, "timeout_seconds": 60}
+    held = ledger.claim(database, job_id=job_id, dispatch_seq=sequence, claim_id=claim_id, **arguments)
+    assert ledger.claim_again(database, job_id=job_id, claim_id=claim_id) == held
+    assert ledger.claim_again(database, job_id=job_id, claim_id=uuid4()) is None
+    assert held is not None
+    assert ledger.settled(database, held) is None
+    ledger.succeed(database, held, {}, None)
+    assert ledger.settled(database, held) is not None
+
+
+def test_the_heartbeat_stops_at_the_deadline(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
+    held = claim(database, enqueue(database, kinds, owner))
+    pulse = ledger.heartbeat(database, held, 60, ledger.Progress(1, 2, "half"))
+    assert pulse is not None
+    assert not pulse.past_deadline
+    database.execute("UPDATE jobs SET deadline_at = now()")
+    late = ledger.heartbeat(database, held, 60, None)
+    assert late is not None
+    assert late.past_deadline
+    assert database.execute("SELECT progress_completed, progress_total, progress_message FROM jobs").fetchone() == (
+        1, 2, "half",
+    )  # fmt: skip
