@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from api.job_changes import JobChanges
 from api.nudger import Nudger
+from api.passwords import Passwords
 from api.tokens import TokenReader
 from shared.database import CONNECT_TIMEOUT_SECONDS, connection_options, make_async_engine
 from shared.job_kind import JobKind, load_job_kinds
@@ -35,6 +36,7 @@ class Resources:
     kinds: dict[str, JobKind]
     storage: LocalStorage
     tokens: TokenReader
+    passwords: Passwords
     ledger: LedgerPool
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
@@ -64,6 +66,7 @@ def make_resources(settings: Settings) -> Resources:
         kinds=load_job_kinds(settings.job_modules),
         storage=LocalStorage(settings.storage_dir),
         tokens=TokenReader(settings),
+        passwords=Passwords(),
         ledger=ledger,
         engine=engine,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
@@ -76,6 +79,7 @@ def make_resources(settings: Settings) -> Resources:
 async def open_resources(resources: Resources) -> AsyncIterator[None]:
     """Open the pools and start the listeners; a service that is away is waited for in the background."""
     async with AsyncExitStack() as stack:
+        stack.callback(resources.passwords.close)
         stack.push_async_callback(resources.engine.dispose)
         await resources.ledger.open(wait=False)
         stack.push_async_callback(resources.ledger.close)
