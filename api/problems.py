@@ -27,6 +27,7 @@ STATUS_TEXTS = {
     404: "It does not exist, or belongs to somebody else.",
     405: "The method is not allowed here.",
     409: "The state of the resource does not allow this.",
+    410: "It was there, and is gone.",
     413: "The request is larger than allowed.",
     415: "The content's type is not allowed.",
     416: "The range lies outside the content.",
@@ -159,7 +160,13 @@ def _pointer(location: tuple[str | int, ...], kinds: dict[str, Any]) -> str:
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in rest)
 
 
-_HTTP_CODES = {400: "bad_request", 401: "unauthorized", 404: "not_found", 405: "method_not_allowed"}
+_HTTP_CODES = {
+    400: "bad_request",
+    401: "unauthorized",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+}
 
 
 async def _http_problem(_: Request, error: HTTPException) -> Response:

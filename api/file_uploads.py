@@ -1,0 +1,114 @@
+"""Uploads of files for their own sake: one, one with a job, or a batch."""
+
+from uuid import UUID
+
+from fastapi import Request, Response
+from pydantic import ValidationError
+
+from api.file_bodies import LONGEST_DESCRIPTION, MOST_BATCH_FILES, Batch, BatchItem, FileAndJob, file_of
+from api.file_names import disposition_parameters
+from api.files import file_job, store
+from api.incoming_file import UploadRules
+from api.problems import Problem
+from api.resources import Resources
+from api.upload_errors import ContentTypeNotSupported, KindNotSuited, NothingStored, PartNotValid
+from api.uploads import Form, missing_part, receive_form, receive_raw
+from shared.errors import JobyardError
+from shared.job_kind import JobInput, JobKind
+from shared.job_row import job_frame
+from shared.schemas import Job
+
+
+def is_form(request: Request) -> bool:
+    """Tell whether a request's body is a multipart form; raises `ContentTypeNotSupported` for other multiparts."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type.startswith("multipart/") and content_type != "multipart/form-data":
+        raise ContentTypeNotSupported("Of the multipart types only multipart/form-data is read.")
+    return content_type == "multipart/form-data"
+
+
+async def upload(request: Request, resources: Resources, owner_id: UUID, process: str | None) -> Response:
+    """Store one file, and enqueue the job `process` for it if asked to.
+
+    Raises the errors of `api.upload_errors`, `StorageFull` and `StorageUnavailable`.
+    """
+    kind = None if process is None else _suited_kind(resources, process)
+    rules = UploadRules(resources.settings, resources.storage, text_parts=frozenset({"description"}))
+    if is_form(request):
+        receiving = receive_form(request, rules)
+    else:
+        disposition = request.headers.get("content-disposition", "").encode("latin-1")
+        receiving = receive_raw(request, rules, disposition_parameters(disposition).get("filename"))
+    async with receiving as form:
+        if not form.files:
+            raise missing_part("file")
+        [file] = form.files
+        new = None if kind is None else file_job(owner_id, kind, _only_file(kind, file.id))
+        rows, enqueued = await store(resources, owner_id, [file], _description(form), new)
+    stored = file_of(rows[0])
+    if enqueued is None:
+        return _created(stored.model_dump_json(by_alias=True), {"Location": stored.links.self_})
+    job = Job.model_validate(job_frame(enqueued.row, resources.job_retention))
+    both = FileAndJob(file=stored, job=job).model_dump_json(by_alias=True)
+    return Response(both, 202, {"Location": job.links.self_, "Retry-After": "1"}, "application/json")
+
+
+async def upload_batch(request: Request, resources: Resources, owner_id: UUID) -> Response:
+    """Store up to ten files, each for itself; raises `NothingStored`, otherwise as `upload`."""
+    if not is_form(request):
+        raise ContentTypeNotSupported("A batch is sent as multipart/form-data.")
+    rules = UploadRules(resources.settings, resources.storage, file_part="files", most_files=MOST_BATCH_FILES)
+    async with receive_form(request, rules) as form:
+        if not form.files:
+            raise missing_part("files")
+        accepted = [file for file in form.files if file.refusal is None]
+        if not accepted:
+            codes = ", ".join(sorted({file.refusal.code for file in form.files if file.refusal}))
+            raise NothingStored(f"No file was stored: {codes}.", pointer="/files")
+        rows, _ = await store(resources, owner_id, accepted)
+    stored = {row.id: file_of(row) for row in rows}
+    items = [
+        BatchItem(index=index, file=stored.get(file.id), error=_problem(file.refusal))
+        for index, file in enumerate(form.files)
+    ]
+    batch = Batch(items=items, failed=len(form.files) - len(accepted))
+    return _created(batch.model_dump_json(by_alias=True), {})
+
+
+def _created(body: str, headers: dict[str, str]) -> Response:
+    return Response(body, 201, headers, "application/json")
+
+
+def _problem(error: JobyardError | None) -> Problem | None:
+    if error is None:
+        return None
+    return Problem(
+        type="about:blank", title=error.title, status=error.status, code=error.code, detail=error.detail, errors=None
+    )
+
+
+def _description(form: Form) -> str | None:
+    text = form.texts.get("description", "").replace("\r\n", "\n").strip()
+    if len(text) > LONGEST_DESCRIPTION:
+        raise PartNotValid(f"Longer than {LONGEST_DESCRIPTION} characters.", pointer="/description")
+    if any(mark < " " and mark not in "\n\t" for mark in text):
+        raise PartNotValid("It has control characters.", pointer="/description")
+    return text or None
+
+
+def _suited_kind(resources: Resources, name: str) -> JobKind:
+    kind = resources.kinds.get(name)
+    if kind is None or kind.access != "public":
+        raise KindNotSuited(f"There is no public kind of job {name!r}.", pointer="query/process")
+    _only_file(kind, UUID(int=0))
+    return kind
+
+
+def _only_file(kind: JobKind, file_id: UUID) -> JobInput:
+    try:
+        checked = kind.input_model.model_validate({"file_id": file_id})
+    except ValidationError:
+        checked = None
+    if checked is None or checked.file_ids() != [file_id]:
+        raise KindNotSuited(f"{kind.name} needs more than a file: enqueue it at /v1/jobs.", pointer="query/process")
+    return checked

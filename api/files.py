@@ -1,0 +1,117 @@
+"""Storing, reading and deleting files. A blob is committed before its row, and deleted after it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.file_bodies import File, file_of
+from api.incoming_file import IncomingFile
+from api.pages import Page, PageQuery, make_page, select_page
+from api.resources import Resources
+from api.transactions import session_connection
+from shared import models
+from shared.errors import FileInUse, FileNotFound
+from shared.job_kind import JobInput, JobKind
+from shared.job_queue import Enqueued, NewJob, enqueue
+from shared.job_state import TERMINAL
+
+logger = logging.getLogger(__name__)
+
+
+def file_job(owner_id: UUID, kind: JobKind, checked: JobInput) -> NewJob:
+    """Make a job of a checked input."""
+    return NewJob(
+        owner_id=owner_id,
+        kind=kind.name,
+        queue=kind.queue,
+        input=checked.model_dump(mode="json"),
+        max_attempts=kind.max_attempts,
+        file_ids=checked.file_ids(),
+    )
+
+
+async def store(
+    resources: Resources,
+    owner_id: UUID,
+    incoming: Sequence[IncomingFile],
+    description: str | None = None,
+    new_job: NewJob | None = None,
+) -> tuple[list[models.File], Enqueued | None]:
+    """Keep received files: blobs first, then their rows and a job in one transaction."""
+    for outcome in await asyncio.gather(*(file.keep() for file in incoming), return_exceptions=True):
+        if outcome is not None:
+            raise outcome
+    rows = [_row(resources, owner_id, file, description) for file in incoming]
+    async with resources.sessions() as session:
+        session.add_all(rows)
+        connection = await session_connection(session)
+        enqueued = await enqueue(connection, new_job) if new_job else None
+        # Whether a COMMIT without an answer happened nobody knows: then files.clean finds out and sweeps.
+        for file in incoming:
+            file.release()
+        await session.commit()
+    if enqueued is not None:
+        resources.nudger.nudge()
+    return rows, enqueued
+
+
+def _row(resources: Resources, owner_id: UUID, file: IncomingFile, description: str | None) -> models.File:
+    return models.File(
+        id=file.id,
+        owner_id=owner_id,
+        name=file.name,
+        description=description,
+        media_type=file.media_type,
+        size=file.size,
+        sha256=file.sha256,
+        storage_key=file.storage_key,
+        purpose="upload",
+        expires_at=func.now() + resources.settings.file_retention,
+    )
+
+
+async def list_files(resources: Resources, owner_id: UUID, page: PageQuery) -> Page[File]:
+    """List an owner's files, newest first."""
+    statement = select(models.File).where(models.File.owner_id == owner_id)
+    statement = select_page(statement, page, models.File.created_at, models.File.id)
+    async with resources.sessions() as session:
+        rows = (await session.scalars(statement)).all()
+    return make_page(rows, page, lambda row: (row.created_at, row.id), file_of)
+
+
+async def read_file(resources: Resources, owner_id: UUID, file_id: UUID) -> models.File:
+    """Read an owner's file; raises `FileNotFound`."""
+    async with resources.sessions() as session:
+        return await find_file(session, owner_id, file_id)
+
+
+async def find_file(session: AsyncSession, owner_id: UUID, file_id: UUID, *, lock: bool = False) -> models.File:
+    """Find an owner's file in a transaction, locked against jobs that would need it; raises `FileNotFound`."""
+    statement = select(models.File).where(models.File.id == file_id, models.File.owner_id == owner_id)
+    row = await session.scalar(statement.with_for_update() if lock else statement)
+    if row is None:
+        raise FileNotFound("No such file.")
+    return row
+
+
+async def delete_file(resources: Resources, owner_id: UUID, file_id: UUID) -> None:
+    """Delete an owner's file; raises `FileNotFound`, and `FileInUse` while a live job needs it."""
+    needed = exists().where(
+        models.JobFile.file_id == file_id,
+        models.JobFile.job_id == models.Job.id,
+        models.Job.state.not_in(TERMINAL),
+    )
+    async with resources.sessions.begin() as session:
+        row = await find_file(session, owner_id, file_id, lock=True)
+        # A statement of its own: only now, behind the lock, it sees the job of an enqueue that came first.
+        if await session.scalar(select(needed)):
+            raise FileInUse("A job that is not done yet needs the file.")
+        await session.delete(row)
+    try:
+        await asyncio.to_thread(resources.storage.delete, row.storage_key)
+    except OSError:
+        logger.warning("the blob %s was not deleted; files.clean will", row.storage_key, exc_info=True)

@@ -1,0 +1,136 @@
+"""A file on its way into the storage: told by its content, written in large blocks off the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TypeVar
+
+from api.file_names import clean_name
+from api.upload_errors import EmptyFile, MediaTypeNotAllowed, UploadTooLarge
+from shared.errors import JobyardError
+from shared.ids import new_id
+from shared.media_type import HEAD_BYTES, sniff
+from shared.settings import Settings
+from shared.storage import BlobWriter, LocalStorage, upload_key
+
+BLOCK_BYTES = 256 * 1024
+
+EXACT_ONLY = frozenset({"text/html", "image/svg+xml", "application/xhtml+xml", "text/x-shellscript"})
+"""Types that can carry programs: allowed when named in full, never by a pattern such as `text/*`."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRules:
+    """Says what may be uploaded: a form's parts, and types that `only` narrows further than the settings."""
+
+    settings: Settings
+    storage: LocalStorage
+    file_part: str = "file"
+    most_files: int = 1
+    text_parts: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+
+    def allows(self, media_type: str) -> bool:
+        """Tell whether content of this type may be stored."""
+        if self.only is not None and media_type not in self.only:
+            return False
+        patterns = [pattern.lower() for pattern in self.settings.allowed_media_types]
+        if media_type in EXACT_ONLY:
+            return media_type in patterns
+        return any(fnmatchcase(media_type, pattern) for pattern in patterns)
+
+
+class IncomingFile:
+    """Is a file on its way into the storage."""
+
+    def __init__(self, rules: UploadRules, name: str | None) -> None:
+        self.id = new_id()
+        self.name = clean_name(name)
+        self.media_type = ""
+        self.size = 0
+        self.refusal: JobyardError | None = None
+        self._rules = rules
+        self._block = bytearray()
+        self._writer: BlobWriter | None = None
+        self._kept = False
+        self._released = False
+
+    @property
+    def storage_key(self) -> str:
+        """The key of the file's blob."""
+        return upload_key(self.id)
+
+    @property
+    def sha256(self) -> str:
+        """The hexadecimal SHA-256 of the content, once it is kept."""
+        if self._writer is None:
+            raise ValueError("nothing was written yet")
+        return self._writer.sha256
+
+    async def write(self, chunk: bytes) -> None:
+        """Append a chunk; raises `UploadTooLarge`, `MediaTypeNotAllowed`, `StorageFull`, `StorageUnavailable`."""
+        self.size += len(chunk)
+        if self.size > self._rules.settings.max_upload_bytes:
+            raise UploadTooLarge(f"The file is larger than {self._rules.settings.max_upload_bytes} bytes.")
+        self._block += chunk
+        if not self.media_type and len(self._block) >= HEAD_BYTES:
+            self._identify()
+        if len(self._block) >= BLOCK_BYTES:
+            await _to_the_end(self._flush)
+
+    def finish(self) -> None:
+        """Check a file that has arrived whole; raises `EmptyFile`, `MediaTypeNotAllowed`."""
+        if self.size == 0:
+            raise EmptyFile("The file has no content.")
+        if not self.media_type:
+            self._identify()
+
+    async def keep(self) -> None:
+        """Keep the blob, flushed to disk; raises `StorageFull`, `StorageUnavailable`."""
+        await _to_the_end(self._commit)
+
+    def release(self) -> None:
+        """Give the blob over to its row: `discard()` does nothing from here on."""
+        self._released = True
+
+    async def discard(self) -> None:
+        """Drop whatever is stored, unless it was released."""
+        self._block = bytearray()
+        if not self._released and self._writer is not None:
+            await _to_the_end(self._drop)
+
+    def _identify(self) -> None:
+        self.media_type = sniff(bytes(self._block[:HEAD_BYTES]))
+        if not self._rules.allows(self.media_type):
+            raise MediaTypeNotAllowed(f"The content is {self.media_type}, which is not allowed.")
+
+    def _flush(self) -> None:
+        block, self._block = self._block, bytearray()
+        if self._writer is None:
+            self._writer = self._rules.storage.writer(self.storage_key)
+        self._writer.write(block)
+
+    def _commit(self) -> None:
+        self._flush()
+        if self._writer is not None:
+            self._writer.commit()
+            self._kept = True
+
+    def _drop(self) -> None:
+        if self._kept:
+            self._rules.storage.delete(self.storage_key)
+        elif self._writer is not None:
+            self._writer.abort()
+
+
+async def _to_the_end(call: Callable[[], Result]) -> Result:
+    # Cancelled, the thread goes on: what it leaves must be there before anyone discards it.
+    running = asyncio.create_task(asyncio.to_thread(call))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.gather(running, return_exceptions=True)
+        raise
