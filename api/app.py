@@ -11,7 +11,7 @@ from api import openapi
 from api.limits import RequestLimits
 from api.problems import install_problem_handlers
 from api.resources import make_resources, open_resources
-from api.routes import auth, docs, files, health, images, jobs, users
+from api.routes import auth, docs, emails, files, health, images, jobs, users
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 
@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(auth.router)
     app.include_router(users.router)
+    app.include_router(emails.router)
     app.include_router(jobs.make_router(resources.kinds))
     app.include_router(files.router)
     app.include_router(images.make_router(resources.kinds))

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    ARRAY,
     BigInteger,
     CheckConstraint,
     DateTime,
@@ -18,7 +17,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from shared.ids import new_id
@@ -228,6 +227,7 @@ class Email(Base):
     html: Mapped[str | None]
     attachment_ids: Mapped[list[UUID]] = mapped_column(server_default=text("'{}'"))
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    send_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     recipients: Mapped[list["Recipient"]] = relationship(lazy="raise", order_by="Recipient.position")
@@ -247,6 +247,7 @@ class Recipient(Base):
     email_id: Mapped[UUID] = mapped_column(ForeignKey("emails.id", ondelete="CASCADE"))
     position: Mapped[int]
     role: Mapped[str]
+    name: Mapped[str | None]
     address: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="queued")
     attempts: Mapped[int] = mapped_column(server_default=text("0"))

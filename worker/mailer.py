@@ -2,7 +2,7 @@
 
 import logging
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -102,7 +102,7 @@ class MailConnection:
 
 
 @asynccontextmanager
-async def open_mail_connection(settings: Settings) -> AsyncIterator[MailConnection]:
+async def open_mail_connection(settings: Settings) -> AsyncGenerator[MailConnection, None]:
     """Connect as SMTP_URL says: certificates are checked, credentials are used if there are any, never logged.
 
     Raises `MailServerAway`, also when a certificate or the credentials are not accepted: an operator can mend that.
