@@ -251,10 +251,12 @@ def _continuous(image: Image.Image) -> Image.Image:
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
-    grey = image.point([(value * 255 + 32_767) // 65_535 for value in range(65_536)], "L")
+    # Converting to L would clip at 255, and only I takes a table as long as this.
+    wide = image.convert("I")
+    grey = wide.point([(value * 255 + 32_767) // 65_535 for value in range(65_536)], "L")
     transparent: object = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey.putalpha(image.point([0 if value == transparent else 255 for value in range(65_536)], "L"))
+        grey.putalpha(wide.point([0 if value == transparent else 255 for value in range(65_536)], "L"))
     return grey
 
 

@@ -1,0 +1,210 @@
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.unit.imaging_pictures import (
+    BLUE,
+    GREEN,
+    RED,
+    SAMPLES,
+    YELLOW,
+    colour_at,
+    corner_colours,
+    corners,
+    encoded,
+    far_apart,
+    render_one,
+    rendered,
+    reread,
+    turned,
+)
+from worker.imaging import inspect_image, render
+from worker.renditions import ImageFacts, ImageFormat, RenderedImage, Rendition
+
+CORNERS = [RED, GREEN, BLUE, YELLOW]
+
+
+def looks_upright(image: Image.Image) -> bool:
+    return all(far_apart(seen, meant) <= 12 for seen, meant in zip(corner_colours(image), CORNERS, strict=True))
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_comes_out_upright(orientation: int, image_format: str) -> None:
+    stored, exif = turned(corners(), orientation)
+    assert orientation == 1 or not looks_upright(stored)
+    stream = encoded(stored, image_format, exif=exif)
+    facts = inspect_image(stream)
+    assert (facts.width, facts.height, facts.orientation) == (160, 100, orientation)
+    for written, image, _ in rendered(stream, Rendition(80, None), Rendition(None, 25), Rendition(400, 400)):
+        assert image.size == (written.width, written.height)
+        assert looks_upright(image)
+    assert [image.size for _, image, _ in rendered(stream, Rendition(80, None), Rendition(None, 25))] == [
+        (80, 50),
+        (40, 25),
+    ]
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65_535])
+def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> None:
+    stored, exif = turned(corners(), orientation)
+    stream = encoded(stored, "JPEG", exif=exif)
+    assert inspect_image(stream).orientation == 1
+    assert looks_upright(render_one(stream, Rendition(80, None)))
+
+
+def test_broken_exif_is_ignored() -> None:
+    stream = encoded(corners(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12\0\x03garbage")
+    assert inspect_image(stream).taken_at is None
+    assert looks_upright(render_one(stream, Rendition(80, None)))
+
+
+def test_a_turn_inside_avif_is_undone() -> None:
+    stored, exif = turned(corners(), 6)
+    assert looks_upright(render_one(encoded(stored, "AVIF", exif=exif), Rendition(80, None, "png")))
+
+
+def test_renditions_come_in_the_order_asked_and_progress_counts_them(tmp_path: Path) -> None:
+    renditions = [
+        Rendition(40, None, "png"),
+        Rendition(120, None, "webp"),
+        Rendition(80, None),
+        Rendition(80, None, "png"),
+    ]
+    targets = [tmp_path / str(index) for index in range(4)]
+    counted: list[int] = []
+    written = render(SAMPLES / "photographer.png", renditions, targets, counted.append)
+    assert counted == [1, 2, 3, 4]
+    assert [(each.width, each.format, each.media_type) for each in written] == [
+        (40, "png", "image/png"),
+        (120, "webp", "image/webp"),
+        (80, "png", "image/png"),
+        (80, "png", "image/png"),
+    ]
+    assert [each.size for each in written] == [target.stat().st_size for target in targets]
+    assert targets[2].read_bytes() == targets[3].read_bytes()
+
+
+def test_what_the_listener_raises_ends_the_work() -> None:
+    class Stopped(Exception):
+        pass
+
+    def stop(done: int) -> None:
+        raise Stopped(done)
+
+    targets = [io.BytesIO(), io.BytesIO()]
+    with pytest.raises(Stopped, match="1"):
+        render(encoded(corners(), "PNG"), [Rendition(20, None), Rendition(40, None)], targets, stop)
+    assert reread(targets[1].getvalue()).size == (40, 25)
+    assert not targets[0].getvalue()
+
+
+@pytest.mark.parametrize("count", [(0, 0), (1, 2), (2, 1)])
+def test_targets_must_match_the_renditions(count: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="one target for each rendition"):
+        render(encoded(corners(), "PNG"), [Rendition(9, 9)] * count[0], [io.BytesIO()] * count[1])
+
+
+def test_nothing_is_enlarged() -> None:
+    stream = encoded(corners(), "PNG")
+    (written, image, _), *_ = rendered(stream, Rendition(1600, None))
+    assert (written.width, written.height) == (160, 100)
+    assert image.tobytes() == corners().tobytes()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 90), st.sampled_from(["JPEG", "PNG"]))
+def test_what_is_written_has_the_size_promised(width: int, height: int, side: int, image_format: str) -> None:
+    stream = encoded(corners(width, height), image_format)
+    renditions = [Rendition(side, None), Rendition(None, side), Rendition(max(1, side // 3), side)]
+    for (written, image, content), rendition in zip(rendered(stream, *renditions), renditions, strict=True):
+        assert image.size == (written.width, written.height) == rendition.size_of((width, height))
+        assert written.size == len(content)
+
+
+def test_a_cascade_is_as_good_as_a_single_rendition() -> None:
+    cascade = rendered(SAMPLES / "deep-field.jpg", Rendition(600, None, "png"), Rendition(120, None, "png"))[1][1]
+    alone = render_one(SAMPLES / "deep-field.jpg", Rendition(120, None, "png"))
+    pairs = list(zip(cascade.tobytes(), alone.tobytes(), strict=True))
+    assert sum(abs(a - b) for a, b in pairs) / len(pairs) < 2
+
+
+@pytest.mark.parametrize("image_format", ["jpeg", "webp"])
+def test_quality_decides_the_size(image_format: ImageFormat) -> None:
+    asked = [Rendition(400, None, image_format, quality) for quality in (20, 60, 95)]
+    sizes = [written.size for written, *_ in rendered(SAMPLES / "deep-field.jpg", *asked)]
+    assert sizes[0] * 1.5 < sizes[1] < sizes[2] / 1.5
+
+
+def test_an_animation_gives_its_first_frame() -> None:
+    frames = [Image.new("RGB", (50, 40), colour) for colour in (RED, GREEN, BLUE)]
+    for image_format, kept in (("GIF", "PNG"), ("WEBP", "WEBP"), ("PNG", "PNG")):
+        stream = encoded(frames[0], image_format, save_all=True, append_images=frames[1:])
+        assert inspect_image(stream).frames == 3
+        poster = render_one(stream, Rendition(25, None))
+        assert (poster.format, getattr(poster, "n_frames", 1)) == (kept, 1)
+        assert far_apart(colour_at(poster.convert("RGB"), (12, 10)), RED) <= 6
+
+
+def test_further_pictures_in_a_jpeg_are_no_animation() -> None:
+    stream = encoded(corners(), "MPO", save_all=True, append_images=[Image.new("RGB", (160, 100))])
+    facts = inspect_image(stream)
+    assert (facts.format, facts.media_type, facts.frames) == ("jpeg", "image/jpeg", 1)
+    assert looks_upright(render_one(stream, Rendition(80, None)))
+
+
+def test_a_stream_stays_open_and_a_file_does_not() -> None:
+    stream = encoded(corners(), "WEBP")
+    inspect_image(stream)
+    rendered(stream, Rendition(10, None))
+    assert not stream.closed
+
+
+def test_no_metadata_leaks() -> None:
+    secret = b"SECRET"
+    _, exif = turned(corners(), 1)
+    exif[0x010E] = "SECRET"
+    exif.get_ifd(0x8825)[1] = "SECRET"
+    for image_format in ("JPEG", "PNG", "WEBP"):
+        stream = encoded(corners(), image_format, exif=exif, comment=secret, xmp=secret, icc_profile=secret)
+        assert secret in stream.getvalue()
+        asked = [Rendition(160, None, each) for each in ("jpeg", "png", "webp")]
+        for _, image, content in rendered(stream, *asked, Rendition(50, None)):
+            assert secret not in content
+            assert not {"exif", "xmp", "icc_profile", "comment", "dpi"} & set(image.info)
+
+
+SAMPLE_FACTS = [
+    ("deep-field.jpg", ImageFacts(1000, 872, "jpeg", "image/jpeg", "RGB", 1, has_alpha=False, frames=1, taken_at=None)),
+    ("photographer.png", ImageFacts(512, 512, "png", "image/png", "L", 1, has_alpha=False, frames=1, taken_at=None)),
+    (
+        "coffee-cut-out.png",
+        ImageFacts(404, 372, "png", "image/png", "RGBA", 1, has_alpha=True, frames=1, taken_at=None),
+    ),
+    (
+        "cat-on-its-side.jpg",
+        ImageFacts(451, 300, "jpeg", "image/jpeg", "RGB", 6, has_alpha=False, frames=1, taken_at="2011-09-11T15:30:00"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "facts"), SAMPLE_FACTS)
+def test_the_samples_are_what_they_are_said_to_be(name: str, facts: ImageFacts) -> None:
+    assert inspect_image(SAMPLES / name) == facts
+    (written, image, content), *_ = rendered(SAMPLES / name, Rendition(200, None))
+    height = round(200 * facts.height / facts.width)
+    assert written == RenderedImage(200, height, written.format, facts.media_type, len(content))
+    assert written.format == facts.format
+    assert image.mode == facts.mode
+
+
+def test_the_samples_are_small_and_each_has_its_source() -> None:
+    names = {path.name for path in SAMPLES.iterdir()} - {"SOURCES.md"}
+    assert names == {name for name, _ in SAMPLE_FACTS}
+    assert sum((SAMPLES / name).stat().st_size for name in names) < 2_000_000
+    sources = (SAMPLES / "SOURCES.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in sources for name in names)
