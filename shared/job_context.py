@@ -1,5 +1,6 @@
 """What a handler is given: the contract that `worker.context` fulfils."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from shared.models import File
 from shared.settings import Settings
+from shared.storage import Blob
 
 
 class OutputFile(Protocol):
@@ -16,7 +18,11 @@ class OutputFile(Protocol):
 
     file_id: UUID
     stream: BinaryIO
-    size: int
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        ...
 
     def set_media_type(self, media_type: str) -> None:
         """Correct the media type, once it is known."""
@@ -90,6 +96,14 @@ class JobContext(Protocol):
         """Register a follow-up job, which comes to be together with this job's success."""
         ...
 
-    def delete_blob(self, storage_key: str) -> None:
-        """Delete a blob of the storage; a missing one is fine."""
+    def blobs(self) -> Iterator[Blob]:
+        """Walk over the storage's blobs, those still being written (`incoming/…`) included; skips foreign files."""
+        ...
+
+    def has_blob(self, storage_key: str) -> bool:
+        """Tell whether the storage has this blob."""
+        ...
+
+    def delete_blob(self, storage_key: str) -> bool:
+        """Delete a blob of the storage; False when it was not there."""
         ...

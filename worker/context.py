@@ -1,6 +1,6 @@
 """The surroundings that a handler is given: `shared.job_context.JobContext` made true for one attempt."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -16,7 +16,7 @@ from shared.job_outcome import Cancelled, Fail
 from shared.job_queue import NewJob
 from shared.models import File
 from shared.settings import Settings
-from shared.storage import BlobWriter, LocalStorage, output_key
+from shared.storage import Blob, BlobWriter, LocalStorage, output_key
 from worker.heartbeat import Heartbeat, Watch
 from worker.ledger import Claim, Progress
 
@@ -104,7 +104,7 @@ class AttemptContext:
         return self._open_session()
 
     @contextmanager
-    def _open_session(self) -> Iterator[Session]:
+    def _open_session(self) -> Generator[Session]:
         with Session(self._engine, expire_on_commit=False) as session, session.begin():
             yield session
 
@@ -138,7 +138,7 @@ class AttemptContext:
         return self._write_output(name, media_type)
 
     @contextmanager
-    def _write_output(self, name: str, media_type: str) -> Iterator[OutputFile]:
+    def _write_output(self, name: str, media_type: str) -> Generator[OutputFile]:
         file_id = new_id()
         key = output_key(self.job_id, self._held.fence, file_id)
         with self._storage.writer(key) as writer:
@@ -181,6 +181,21 @@ class AttemptContext:
         self.follow_ups.append(new)
         return new.id
 
-    def delete_blob(self, storage_key: str) -> None:
+    def blobs(self) -> Generator[Blob]:
+        """Walk over the blobs."""
+        return (blob for blob in self._storage.blobs() if self._is_ours(blob.key))
+
+    def _is_ours(self, key: str) -> bool:
+        try:
+            self._storage.path(key)
+        except ValueError:
+            return False
+        return True
+
+    def has_blob(self, storage_key: str) -> bool:
+        """Look for a blob."""
+        return self._storage.path(storage_key).is_file()
+
+    def delete_blob(self, storage_key: str) -> bool:
         """Delete a blob."""
-        self._storage.delete(storage_key)
+        return self._storage.delete(storage_key)
