@@ -29,7 +29,7 @@ def measure(plan: Plan) -> tuple[list[Figure], list[str]]:
         contenders: list[Contender] = []
         for name, made in (("guide", Naive), ("jobyard", Jobyard)):
             contenders.append(made(RUN_DIRECTORY / name, plan, leash, stack))
-        load = stack.enter_context(LoadGenerator(leash))
+        load = stack.enter_context(LoadGenerator())
         notes = [_note_imports(contender) for contender in contenders]
         _say("fronts: start")
         figures = fronts.measure_starts(contenders, plan)

@@ -141,6 +141,8 @@ class Contender(ABC):
         """Wait until so many jobs have succeeded."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while (finished := self.count_finished()) < count:
+            for program in self.behind.values():
+                program.require_alive()
             if time.monotonic() > deadline:
                 raise NotReady(f"{self.name}: {finished} of {count} jobs are done; logs are in {self.directory}")
             time.sleep(_COUNT_SECONDS)

@@ -35,7 +35,7 @@ def find_heavy_imports(contender: Contender) -> list[str]:
     before = log.stat().st_size if log.exists() else 0
     contender.start_front("-X", "importtime")
     contender.sign_in()
-    with LoadGenerator(contender.leash) as load:
+    with LoadGenerator() as load:
         submit = contender.submit_request()
         load.carry_out(
             Storm(

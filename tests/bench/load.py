@@ -7,7 +7,6 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Self
 
-from ops.leash import Leash, Leashed
 from ops.paths import ROOT
 from tests.bench.orders import Order, Outcome
 from tests.bench.programs import inherited_environment
@@ -18,11 +17,13 @@ class LoadFailed(RuntimeError):
 
 
 class LoadGenerator:
-    """Runs the generator; `busiest` is the greatest share of a core that it ever needed."""
+    """Runs the generator; `busiest` is the greatest share of a core that it ever needed.
 
-    def __init__(self, leash: Leash) -> None:
+    It needs no leash: it ends with its standard input, which ends with this process.
+    """
+
+    def __init__(self) -> None:
         self.busiest = 0.0
-        self._leash = leash
         self._child = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.generator"],
             cwd=ROOT,
@@ -32,7 +33,6 @@ class LoadGenerator:
             text=True,
             start_new_session=True,
         )
-        leash.add(Leashed(self._child.pid))
 
     def carry_out(self, order: Order) -> Outcome:
         """Wait for an order's outcome; raises `LoadFailed`."""
@@ -60,4 +60,3 @@ class LoadGenerator:
             self._child.stdout.close()
         self._child.kill()
         self._child.wait()
-        self._leash.release(self._child.pid)

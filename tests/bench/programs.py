@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from ops.leash import Leash, Leashed
+from ops.leash import Command, Hold, Leash
 from ops.paths import ROOT
 
 GRACE_SECONDS = 8.0
@@ -30,16 +30,8 @@ class Program:
         self.log = log
         self._leash = leash
         with log.open("ab") as sink:
-            self._child = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=ROOT,
-                env=inherited_environment() | environment,
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=sink,
-                start_new_session=True,
-            )
-        leash.add(Leashed(self._child.pid, grace=GRACE_SECONDS))
+            command = Command([sys.executable, *arguments], ROOT, inherited_environment() | environment)
+            self._child = leash.spawn(command, sink, Hold(grace=GRACE_SECONDS))
 
     @property
     def pid(self) -> int:
