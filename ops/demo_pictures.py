@@ -76,7 +76,10 @@ def _read(path: Path) -> Original:
     if profile is not None:
         own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
         upright = ImageCms.profileToProfile(upright, own, srgb) or upright
-    return Original(path, upright.convert("RGBA" if transparent else "RGB"), orientation)
+    upright = upright.convert("RGBA" if transparent else "RGB")
+    # A profile left here would go with every copy, and be applied twice.
+    upright.info.clear()
+    return Original(path, upright, orientation)
 
 
 def _check_size(original: Original, box: Box, image: Image.Image, name: str) -> None:
