@@ -11,20 +11,34 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import IO, NamedTuple, Self
 
 _POLL_SECONDS = 0.05
+# A child does nothing before the leash knows it: if its parent dies first, this reads the end of the pipe and ends.
+_GATE = 'read -r go || exit 1; exec "$@" </dev/null'
 PROGRAM_RANK = 0
 SERVICE_RANK = 1
 
 
-class Leashed(NamedTuple):
-    """A child that leads its own process group, and how it wants to be stopped."""
+@dataclass(frozen=True)
+class Command:
+    """What to run, and as whom (None: as ourselves)."""
 
-    pid: int
+    arguments: Sequence[str]
+    directory: Path
+    environment: Mapping[str, str]
+    uid: int | None = None
+    gid: int | None = None
+
+
+class Hold(NamedTuple):
+    """When and how a child wants to be stopped."""
+
     rank: int = PROGRAM_RANK
     stop_signal: int = signal.SIGTERM
     grace: float = 8.0
@@ -48,9 +62,25 @@ class Leash:
             pass_fds=() if keep_open is None else (keep_open,),
         )
 
-    def add(self, child: Leashed) -> None:
-        """Hold a child until it is released."""
-        self._say({"add": child})
+    def spawn(self, command: Command, output: IO[bytes], hold: Hold) -> subprocess.Popen[bytes]:
+        """Start a child in a session of its own and hold it until it is released. Raises OSError."""
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", _GATE, "sh", *command.arguments],
+            cwd=command.directory,
+            env=dict(command.environment),
+            user=command.uid,
+            group=command.gid,
+            extra_groups=None if command.uid is None else [],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        self._say({"add": [child.pid, *hold]})
+        if child.stdin is not None:
+            with suppress(OSError), child.stdin:
+                child.stdin.write(b"go\n")
+        return child
 
     def release(self, pid: int) -> None:
         """Forget a child that has ended and been waited for."""
@@ -79,18 +109,19 @@ class Leash:
                 os.write(self._keeper.stdin.fileno(), json.dumps(message).encode() + b"\n")
 
 
-def stop_all(children: list[Leashed]) -> None:
-    """Stop groups of processes that are not our children: leaders politely, then every group for good."""
-    for rank in sorted({child.rank for child in children}):
-        held = [child for child in children if child.rank == rank]
-        for child in held:
+def stop_all(children: Mapping[int, Hold]) -> None:
+    """Stop groups that are not our children, by their leaders' pids: politely, then every group for good."""
+    for rank in sorted({hold.rank for hold in children.values()}):
+        held = {pid: hold for pid, hold in children.items() if hold.rank == rank}
+        for pid, hold in held.items():
             with suppress(ProcessLookupError):
-                os.kill(child.pid, child.stop_signal)
-        for child in held:
-            _wait_gone(child.pid, time.monotonic() + child.grace)
-        for child in held:
+                os.kill(pid, hold.stop_signal)
+        deadline = time.monotonic() + max(hold.grace for hold in held.values())
+        for pid in held:
+            _wait_gone(pid, deadline)
+        for pid in held:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(child.pid, signal.SIGKILL)
+                os.killpg(pid, signal.SIGKILL)
 
 
 def _wait_gone(pid: int, deadline: float) -> None:
@@ -112,15 +143,15 @@ def _exists(pid: int) -> bool:
 def _keep() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
-    held: dict[int, Leashed] = {}
+    held: dict[int, Hold] = {}
     for line in sys.stdin:
         message = json.loads(line)
         if "add" in message:
-            child = Leashed(*message["add"])
-            held[child.pid] = child
+            pid, *hold = message["add"]
+            held[pid] = Hold(*hold)
         else:
             held.pop(message["release"], None)
-    stop_all(list(held.values()))
+    stop_all(held)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,12 @@ import subprocess
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
-from ops.leash import SERVICE_RANK, Leash, Leashed
+from ops.leash import SERVICE_RANK, Command, Hold, Leash
 from ops.leftovers import end_leftover
 from ops.ports import choose_port, free_port, is_free
 
@@ -25,17 +23,6 @@ _TAIL_LINES = 8
 
 class ServiceFailed(RuntimeError):
     """A local service could not be installed, started or reached; the message says why in words."""
-
-
-@dataclass(frozen=True)
-class Command:
-    """What to run, and as whom (None: as ourselves)."""
-
-    arguments: list[str]
-    directory: Path
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
-    uid: int | None = None
-    gid: int | None = None
 
 
 class LocalService(ABC):
@@ -184,21 +171,10 @@ class LocalService(ABC):
             self._leash = Leash()
         with self.log.open("ab") as log:
             try:
-                self._child = subprocess.Popen(
-                    command.arguments,
-                    cwd=command.directory,
-                    env=dict(command.environment),
-                    user=command.uid,
-                    group=command.gid,
-                    extra_groups=None if command.uid is None else [],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+                hold = Hold(SERVICE_RANK, self.stop_signal, self.grace)
+                self._child = self._leash.spawn(command, log, hold)
             except OSError as error:
                 raise ServiceFailed(f"{self.name}: cannot run {command.arguments[0]}: {error.strerror}") from error
-        self._leash.add(Leashed(self._child.pid, SERVICE_RANK, self.stop_signal, self.grace))
         self._pid_file.write_text(f"{self._child.pid}\n")
 
     def _release(self) -> None:

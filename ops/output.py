@@ -23,6 +23,10 @@ class Output(Protocol):
         """Return a program's last lines, as far as they were kept and not yet shown."""
         ...
 
+    def flush(self) -> None:
+        """Wait until all that ended programs have written is shown."""
+        ...
+
 
 class LogFiles:
     """One file per program, begun anew with every run and kept over restarts within it."""
@@ -46,6 +50,9 @@ class LogFiles:
             return "\n".join(self._path(name).read_text(errors="replace").splitlines()[-_TAIL_LINES:])
         return ""
 
+    def flush(self) -> None:
+        """Return at once: the programs themselves write the files."""
+
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.log"
 
@@ -57,17 +64,25 @@ class Terminal:
         self._stream = stream
         self._colours = stream.isatty() and not os.environ.get("NO_COLOR")
         self._lock = threading.Lock()
+        self._copiers: list[threading.Thread] = []
 
     def open(self, name: str) -> IO[bytes]:
         """Open a pipe whose lines are shown until its last writer has closed it."""
         read_end, write_end = os.pipe()
-        threading.Thread(target=self._copy, args=(name, read_end), daemon=True, name=f"output of {name}").start()
+        copier = threading.Thread(target=self._copy, args=(name, read_end), daemon=True, name=f"output of {name}")
+        copier.start()
+        self._copiers = [*(each for each in self._copiers if each.is_alive()), copier]
         return os.fdopen(write_end, "wb")
 
     def tail(self, name: str) -> str:
         """Return nothing: every line has been shown."""
         del name
         return ""
+
+    def flush(self) -> None:
+        """Wait until all that ended programs have written is shown."""
+        for copier in self._copiers:
+            copier.join()
 
     def _copy(self, name: str, read_end: int) -> None:
         prefix = self._prefix(name)

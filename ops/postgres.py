@@ -12,9 +12,9 @@ from typing import ClassVar
 import psycopg
 from psycopg import sql
 
-from ops.leash import Leash
+from ops.leash import Command, Leash
 from ops.leftovers import end_leftover
-from ops.local_service import Command, LocalService, ServiceFailed
+from ops.local_service import LocalService, ServiceFailed
 from ops.paths import write_private
 from ops.ports import LOOPBACK
 from ops.postgres_install import ENVIRONMENT, Account, cluster_home, find_binaries, server_account
@@ -22,7 +22,7 @@ from ops.postgres_install import ENVIRONMENT, Account, cluster_home, find_binari
 _ROLE = "jobyard"
 _DATABASE = "jobyard"
 _MAINTENANCE = "postgres"
-_CONNECT_SECONDS = 5
+_CONNECT_SECONDS = 2
 _INITDB = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-locale", "--encoding=UTF8"]
 _CAREFREE = ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
 
@@ -75,8 +75,11 @@ class LocalPostgres(LocalService):
         """Make the database cluster at first use. Raises ServiceFailed."""
         if not self._cluster_directory.exists():
             self._initialise()
-        # A server that another than our pid file knows of, for example after both files' owner was killed.
-        end_leftover(self._cluster_directory / "postmaster.pid", self.marker, self.stop_signal)
+        # PostgreSQL itself believes its old pid file when any process of the same user has that number now.
+        # Without the file it still finds a live rival, by the shared memory of the same directory.
+        postmaster_pid = self._cluster_directory / "postmaster.pid"
+        end_leftover(postmaster_pid, self.marker, self.stop_signal)
+        postmaster_pid.unlink(missing_ok=True)
         # No unix socket: its path has a limit of about 100 bytes, and after a kill it would stay behind.
         options = [
             f"listen_addresses={LOOPBACK}",

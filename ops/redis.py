@@ -12,12 +12,13 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from ops.local_service import Command, LocalService
+from ops.leash import Command
+from ops.local_service import LocalService
 from ops.paths import write_private
 from ops.ports import LOOPBACK
 from ops.redis_install import find_server
 
-_PROBE_SECONDS = 5.0
+_PROBE_SECONDS = 1.0
 _CONFIGURATION = """\
 bind {host}
 port {port}

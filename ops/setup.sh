@@ -1,7 +1,7 @@
 #!/bin/sh
 # Finds a Python that fits and hands over to ops/setup.py. Written for any sh: no Python is certain to run here.
 set -eu
-cd "$(dirname "$0")/.."
+cd "${0%/*}/.."
 
 fits() {
     # A name on the PATH may be a version manager's shim that fails when it is run.

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from ops.leash import Leash, Leashed
+from ops.leash import Command, Hold, Leash
 from ops.output import Output
 from ops.procfile import Program
 
@@ -36,8 +36,8 @@ class Supervised:
     ) -> None:
         self.program = program
         self.exits: list[int] = []
-        self._environment = {**environment, **program.environment, "JOBYARD_PROGRAM": program.name}
-        self._directory = directory
+        complete = {**environment, **program.environment, "JOBYARD_PROGRAM": program.name}
+        self._command = Command(["/bin/sh", "-c", program.command], directory, complete)
         self._output = output
         self._leash = leash
         self._restart = restart
@@ -111,16 +111,7 @@ class Supervised:
             if self._stopping.is_set():
                 return
             with self._output.open(self.program.name) as sink:
-                self._child = subprocess.Popen(
-                    ["/bin/sh", "-c", self.program.command],
-                    cwd=self._directory,
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=sink,
-                    stderr=sink,
-                    start_new_session=True,
-                )
-            self._leash.add(Leashed(self._child.pid))
+                self._child = self._leash.spawn(self._command, sink, Hold())
             self._changed.notify_all()
 
     def _watch(self) -> None:

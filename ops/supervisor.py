@@ -88,6 +88,7 @@ class Supervisor:
             program.ask_to_stop()
         for program in self._programs.values():
             program.finish(deadline)
+        self._output.flush()
         if self._owns_leash:
             self._leash.close()
 
