@@ -25,7 +25,7 @@ from ops.supervisor import Supervisor
 _READY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _WATCH_SECONDS = 0.5
-_REDIS_GRACE, _POSTGRES_GRACE = 0.7, 1.8
+_REDIS_GRACE, _POSTGRES_GRACE = 0.5, 1.5
 
 
 class StackFailed(RuntimeError):
