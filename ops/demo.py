@@ -208,15 +208,14 @@ class Demonstration:
     def _show_table(self, made: Sequence[Made]) -> None:
         rows = [
             (
-                each.original.path.name,
-                f"{each.box['width']} x {each.box['height']} {each.box['format']}",
                 each.output.path.name,
+                f"{each.box['width']} x {each.box['height']} {each.box['format']}",
                 f"{each.size[0]} x {each.size[1]}",
                 f"{each.output.file.size:,}",
             )
             for each in made
         ]
-        self._screen.table(["photograph", "box", "rendition", "size ", "bytes "], rows)
+        self._screen.table(["rendition", "box", "size ", "bytes "], rows)
 
     def _show_places(self, archive: Output, mail: str) -> None:
         endpoints = self._endpoints

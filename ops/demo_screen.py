@@ -64,14 +64,12 @@ class Screen:
         self._console.print(f"[green]{self._mark}[/] {escape(text)}{took}", soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Write a table; columns whose name ends in a blank are flush right, and a first cell is not repeated."""
+        """Write a table; columns whose name ends in a blank are flush right."""
         table = Table(box=SIMPLE_HEAD, header_style="bold", border_style="dim")
         for column in columns:
             table.add_column(column.strip(), justify="right" if column.endswith(" ") else "left", overflow="fold")
-        shown = ""
-        for first, *others in rows:
-            table.add_row("" if first == shown else escape(first), *(escape(cell) for cell in others))
-            shown = first
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
         self._console.print(table)
 
     def places(self, places: Sequence[tuple[str, str | Path]]) -> None:
