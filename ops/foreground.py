@@ -3,20 +3,20 @@
 import sys
 from http import HTTPStatus
 from importlib import import_module
+from pathlib import Path
 
 from ops.api_client import post_json
 from ops.endpoints import Endpoints, given_settings
 from ops.interrupts import Interrupts
 from ops.output import Terminal
-from ops.paths import VAR
 from ops.stack import Stack
 
 _INTERRUPTED = 130
 
 
-def run_up() -> int:
+def run_up(var: Path) -> int:
     """Start the stack, print where it is, and stop it at the first signal. Raises what `Stack.start` raises."""
-    stack = Stack(VAR, given=given_settings(), output=Terminal(sys.stdout.buffer))
+    stack = Stack(var, given=given_settings(), output=Terminal(sys.stdout.buffer))
     with Interrupts(stack.stopping.set, stack.kill):
         try:
             endpoints = stack.start()
@@ -28,10 +28,10 @@ def run_up() -> int:
     return 0
 
 
-def run_demo() -> int:
+def run_demo(var: Path) -> int:
     """Start the stack, run the demonstration against it and stop; returns the demonstration's exit status."""
     demonstrate = import_module("ops.demo").main
-    stack = Stack(VAR, given=given_settings())
+    stack = Stack(var, given=given_settings())
     with Interrupts(stack.stopping.set, stack.kill) as interrupts:
         try:
             print("starting PostgreSQL, Redis and the Procfile's programs", flush=True)

@@ -2,10 +2,10 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 
 from ops.checkout_lock import CheckoutBusy, CheckoutLock
 from ops.endpoints import given_settings, load_endpoints
-from ops.paths import VAR
 from ops.postgres import LocalPostgres
 from shared import migrations
 
@@ -15,30 +15,30 @@ def upgrade(database_url: str, revision: str = "head") -> None:
     migrations.upgrade(database_url, revision)
 
 
-def run_migrate() -> int:
+def run_migrate(var: Path) -> int:
     """Migrate the database of DATABASE_URL, of the running stack, or of the stack that is stopped now."""
-    with operators_database() as database_url:
+    with operators_database(var) as database_url:
         upgrade(database_url)
     print("the database is at the newest migration")
     return 0
 
 
 @contextmanager
-def operators_database() -> Generator[str]:
+def operators_database(var: Path) -> Generator[str]:
     """Yield the URL of the database that an operator means, started for the time being if it has to be."""
     given = given_settings().get("DATABASE_URL")
     if given is not None:
         yield given
         return
-    VAR.mkdir(exist_ok=True)
-    lock = CheckoutLock(VAR)
+    var.mkdir(parents=True, exist_ok=True)
+    lock = CheckoutLock(var)
     try:
         lock.acquire()
     except CheckoutBusy:
-        yield load_endpoints(VAR / "endpoints.json").database_url
+        yield load_endpoints(var / "endpoints.json").database_url
         return
     try:
-        with LocalPostgres(VAR / "postgres") as postgres:
+        with LocalPostgres(var / "postgres") as postgres:
             yield postgres.url
     finally:
         lock.release()
