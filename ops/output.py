@@ -3,6 +3,7 @@
 import os
 import threading
 import zlib
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
@@ -20,7 +21,7 @@ class Output(Protocol):
         ...
 
     def tail(self, name: str) -> str:
-        """Return a program's last lines, as far as they were kept and not yet shown."""
+        """Return the last lines of a program that has ended."""
         ...
 
     def flush(self) -> None:
@@ -64,33 +65,37 @@ class Terminal:
         self._stream = stream
         self._colours = stream.isatty() and not os.environ.get("NO_COLOR")
         self._lock = threading.Lock()
-        self._copiers: list[threading.Thread] = []
+        self._copiers: dict[str, threading.Thread] = {}
+        self._last: dict[str, deque[bytes]] = {}
 
     def open(self, name: str) -> IO[bytes]:
         """Open a pipe whose lines are shown until its last writer has closed it."""
         read_end, write_end = os.pipe()
+        self._last[name] = deque(maxlen=_TAIL_LINES)
         copier = threading.Thread(target=self._copy, args=(name, read_end), daemon=True, name=f"output of {name}")
+        self._copiers[name] = copier
         copier.start()
-        self._copiers = [*(each for each in self._copiers if each.is_alive()), copier]
         return os.fdopen(write_end, "wb")
 
     def tail(self, name: str) -> str:
-        """Return nothing: every line has been shown."""
-        del name
-        return ""
+        """Return the last lines again: those of the other programs have come between."""
+        self._copiers[name].join()
+        return b"\n".join(self._last[name]).decode(errors="replace")
 
     def flush(self) -> None:
         """Wait until all that ended programs have written is shown."""
-        for copier in self._copiers:
+        for copier in self._copiers.values():
             copier.join()
 
     def _copy(self, name: str, read_end: int) -> None:
         prefix = self._prefix(name)
         with os.fdopen(read_end, "rb") as lines:
             for line in lines:
+                text = line.rstrip(b"\r\n")
+                self._last[name].append(text)
                 # A closed terminal must not stop the programs' output from being read.
                 with self._lock, suppress(OSError, ValueError):
-                    self._stream.write(prefix + line.rstrip(b"\r\n") + b"\n")
+                    self._stream.write(prefix + text + b"\n")
                     self._stream.flush()
 
     def _prefix(self, name: str) -> bytes:

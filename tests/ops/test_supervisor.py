@@ -200,6 +200,7 @@ def test_on_the_terminal_every_line_bears_its_programs_name(tmp_path: Path) -> N
     ):
         for name in supervisor.names:
             supervisor.wait_exit(name)
+        assert supervisor.first_failure() == "one ended with 0:\nfirst\nno end of line"
 
     assert sorted(shown.read_text().splitlines()) == [
         "one        | first",
