@@ -11,6 +11,8 @@ from typing import IO, Protocol
 _COLOURS = (36, 33, 32, 35, 34, 31, 96, 93, 92, 95, 94)
 _TAIL_LINES = 15
 _NAME_WIDTH = 10
+# A stray descendant in a session of its own may keep a pipe open for ever.
+_PATIENCE_SECONDS = 0.5
 
 
 class Output(Protocol):
@@ -79,13 +81,13 @@ class Terminal:
 
     def tail(self, name: str) -> str:
         """Return the last lines again: those of the other programs have come between."""
-        self._copiers[name].join()
+        self._copiers[name].join(_PATIENCE_SECONDS)
         return b"\n".join(self._last[name]).decode(errors="replace")
 
     def flush(self) -> None:
         """Wait until all that ended programs have written is shown."""
         for copier in self._copiers.values():
-            copier.join()
+            copier.join(_PATIENCE_SECONDS)
 
     def _copy(self, name: str, read_end: int) -> None:
         prefix = self._prefix(name)
