@@ -1,7 +1,7 @@
 """The application: `create_app()` puts the parts together and reads no settings before it is called."""
 
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -25,7 +25,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     resources = make_resources(settings)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         async with open_resources(resources):
             # What was imported stays for good: without it each full collection stops everyone for 60 to 80 ms.
             gc.collect()

@@ -59,8 +59,11 @@ def body_model(kind: JobKind) -> type[JobBody]:
 
 def job_body_type(kinds: dict[str, JobKind]) -> Any:
     """Make the annotation of the body: the union of the public kinds, discriminated by `kind`."""
-    models = tuple(body_model(kind) for _, kind in sorted(kinds.items()) if kind.access == "public")
-    return Annotated[Union[models], Field(discriminator="kind")] if len(models) > 1 else models[0]  # noqa: UP007
+    models = [body_model(kind) for _, kind in sorted(kinds.items()) if kind.access == "public"]
+    if not models:
+        raise ValueError("no public kind of job is loaded")
+    # A union of one is that one, and a plain model cannot have a discriminator.
+    return Annotated[Union[tuple(models)], Field(discriminator="kind")] if len(models) > 1 else models[0]  # noqa: UP007
 
 
 def new_job(owner_id: UUID, kind: JobKind, body: JobBody) -> NewJob:

@@ -7,7 +7,7 @@ all jobs that are waited for, so a lost hint, or no Redis at all, costs a waiter
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 from uuid import UUID
 
@@ -59,10 +59,11 @@ class JobChanges:
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=None,
+            decode_responses=True,
         )
 
     @contextlib.contextmanager
-    def watch(self, job_id: UUID) -> Iterator[Waiter]:
+    def watch(self, job_id: UUID) -> Generator[Waiter]:
         """Wait for a job within this block; begin before reading the row, or a change in between is missed."""
         waiter = Waiter()
         self._waiters.setdefault(job_id, set()).add(waiter)
@@ -83,21 +84,17 @@ class JobChanges:
         except (RedisError, OSError) as error:
             logger.warning("a hint was not sent: %s", type(error).__name__)
 
-    async def run(self) -> None:
-        """Listen and look until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._listen())
-                tasks.create_task(self._look())
-        finally:
-            with contextlib.suppress(RedisError, OSError):
-                await self._redis.aclose()
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        with contextlib.suppress(RedisError, OSError):
+            await self._redis.aclose()
 
     def _announce(self, job_id: UUID, version: int) -> None:
         for waiter in self._waiters.get(job_id, ()):
             waiter.announce(version)
 
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
+        """Take hints from Redis until cancelled."""
         while True:
             try:
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
@@ -108,12 +105,13 @@ class JobChanges:
                         if message is None:
                             await subscription.ping()
                         elif message["type"] == "message":
-                            self._announce(*decode_event(message["data"].decode()))
+                            self._announce(*decode_event(str(message["data"])))
             except (RedisError, OSError, ValueError) as error:
                 logger.warning("no hints, waiters read the ledger: %s", type(error).__name__)
                 await asyncio.sleep(LEDGER_SECONDS)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Ask the ledger about all waited-for jobs once a second until cancelled."""
         while True:
             await self._anyone.wait()
             await asyncio.sleep(LEDGER_SECONDS)

@@ -1,5 +1,6 @@
 """Limits on what a request may be, enforced while it arrives: size of headers, size of bodies that are not uploads."""
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem
@@ -7,6 +8,8 @@ from shared.ids import new_id
 
 LONGEST_HEADERS_BYTES = 32 * 1024
 LARGEST_JSON_BYTES = 1024 * 1024
+_TOO_LARGE = "Body too large"
+_CLOSE = {"Connection": "close"}  # the rest of the body is not read, so the connection cannot be used again
 STREAMED_PATHS = ("/v1/files", "/v1/images")
 """Paths whose routes read the stream themselves and keep a limit of their own."""
 
@@ -41,7 +44,9 @@ class RequestLimits:
         elif scope["path"].startswith(STREAMED_PATHS):
             await self._app(scope, receive, send)
         elif length > LARGEST_JSON_BYTES:
-            await _refuse_body(scope, receive, send)
+            detail = f"The body is larger than {LARGEST_JSON_BYTES} bytes."
+            refusal = problem(413, "body_too_large", _TOO_LARGE, detail, headers=_CLOSE)
+            await refusal(scope, receive, send)
         else:
             await self._read_within_limit(scope, receive, send)
 
@@ -53,24 +58,11 @@ class RequestLimits:
             message = await receive()
             counted += len(message.get("body", b""))
             if counted > LARGEST_JSON_BYTES:
-                raise BodyTooLarge
+                # FastAPI lets only this kind of error out of its reading of the body.
+                raise HTTPException(413, _TOO_LARGE, _CLOSE)
             return message
 
-        try:
-            await self._app(scope, receive_counted, send)
-        except BodyTooLarge:
-            await _refuse_body(scope, receive, send)
-
-
-class BodyTooLarge(Exception):
-    """Interrupts the reading of a chunked body that grew too large."""
-
-
-async def _refuse_body(scope: Scope, receive: Receive, send: Send) -> None:
-    detail = f"The body is larger than {LARGEST_JSON_BYTES} bytes."
-    # The rest of the body is not read, so the connection cannot be used again.
-    refusal = problem(413, "body_too_large", "Body too large", detail, headers={"Connection": "close"})
-    await refusal(scope, receive, send)
+        await self._app(scope, receive_counted, send)
 
 
 def _named(send: Send, request_id: str) -> Send:

@@ -16,6 +16,7 @@ from shared.errors import JobyardError
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
+_NOT_OURS = "The cursor is none of this list's."
 Sort = Literal["-created_at", "created_at"]
 
 
@@ -50,12 +51,12 @@ async def page_query(
 
 
 def select_page(
-    statement: Select[Any],
+    statement: Select[*tuple[Any, ...]],
     page: PageQuery,
     created_at: InstrumentedAttribute[datetime],
     id_: InstrumentedAttribute[UUID],
     sort: Sort = "-created_at",
-) -> Select[Any]:
+) -> Select[*tuple[Any, ...]]:
     """Restrict a statement to a page, and one row more that tells whether another follows."""
     place = tuple_(created_at, id_)
     if page.cursor is not None:
@@ -82,9 +83,9 @@ def _decode(cursor: str) -> tuple[datetime, UUID]:
     try:
         text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
         moment, _, id_ = text.partition(" ")
-        created_at = datetime.fromisoformat(moment)
-        if created_at.tzinfo is None:
-            raise ValueError("no time zone")
-        return created_at, UUID(id_)
+        place = datetime.fromisoformat(moment), UUID(id_)
     except (ValueError, binascii.Error) as error:
-        raise CursorNotValid("The cursor is none of this list's.", pointer="query/cursor") from error
+        raise CursorNotValid(_NOT_OURS, pointer="query/cursor") from error
+    if place[0].tzinfo is None:
+        raise CursorNotValid(_NOT_OURS, pointer="query/cursor")
+    return place

@@ -1,7 +1,7 @@
 """What one web process owns: pools, storage, kinds. Opened by the app's lifespan, closed by it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from shared.settings import Settings
 from shared.storage import LocalStorage
 
 LEDGER_CONNECTIONS = 8
+_CANCEL_AGAIN_SECONDS = 0.1
 
 LedgerPool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
 
@@ -76,19 +77,22 @@ def make_resources(settings: Settings) -> Resources:
 
 
 @asynccontextmanager
-async def open_resources(resources: Resources) -> AsyncIterator[None]:
+async def open_resources(resources: Resources) -> AsyncGenerator[None]:
     """Open the pools and start the listeners; a service that is away is waited for in the background."""
     async with AsyncExitStack() as stack:
         stack.callback(resources.passwords.close)
         stack.push_async_callback(resources.engine.dispose)
         await resources.ledger.open(wait=False)
         stack.push_async_callback(resources.ledger.close)
-        for background in (resources.changes.run(), resources.nudger.run()):
+        stack.push_async_callback(resources.changes.close)
+        for background in (resources.changes.listen(), resources.changes.look(), resources.nudger.run()):
             task = asyncio.create_task(background)
             stack.push_async_callback(_cancel, task)
         yield
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    # Until Python 3.12 asyncio.wait_for, which psycopg uses, can swallow a cancellation: once may not be enough.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=_CANCEL_AGAIN_SECONDS)

@@ -50,3 +50,7 @@ class EventPublisher:
         except redis.RedisError as error:
             self._quiet_until = time.monotonic() + PAUSE_SECONDS
             logger.warning("no hints for %s s, Redis does not answer: %s", PAUSE_SECONDS, type(error).__name__)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()

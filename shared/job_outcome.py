@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 
-class Outcome(Exception):  # noqa: N818 - outcomes are words a handler speaks, not errors
+class Outcome(Exception):
     """Is raised by a handler to end its attempt otherwise than by success or crash."""
 
 

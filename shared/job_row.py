@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString, cast
 from uuid import UUID
 
 from shared.job_state import TERMINAL, JobState
@@ -46,7 +46,7 @@ class JobRow:
         return self.state in _TERMINAL
 
 
-COLUMNS = ", ".join(column.name for column in fields(JobRow))
+COLUMNS = cast("LiteralString", ", ".join(column.name for column in fields(JobRow)))
 
 
 def job_frame(row: JobRow, retention: timedelta) -> dict[str, Any]:

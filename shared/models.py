@@ -15,8 +15,8 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
-    text,
 )
+from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -60,7 +60,7 @@ class User(Base):
 
     __tablename__ = "users"
     __table_args__ = (
-        Index("uq_users_email", func.lower(text("email")), unique=True),
+        Index("uq_users_email", func.lower(sql("email")), unique=True),
         one_of("role", ["user", "operator", "admin"]),
     )
 
@@ -69,7 +69,7 @@ class User(Base):
     name: Mapped[str | None]
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(server_default="user")
-    is_active: Mapped[bool] = mapped_column(server_default=text("true"))
+    is_active: Mapped[bool] = mapped_column(server_default=sql("true"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
@@ -93,7 +93,7 @@ class File(Base):
     __tablename__ = "files"
     __table_args__ = (
         one_of("purpose", ["upload", "output"]),
-        Index("ix_files_owner_list", "owner_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_files_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),
         Index("ix_files_expires_at", "expires_at"),
     )
 
@@ -124,24 +124,24 @@ class Job(Base):
     __table_args__ = (
         one_of("state", [state.value for state in JobState]),
         Index(
-            "ix_jobs_ready", "queue", text("priority DESC"), "run_at", "id",
-            postgresql_where=text("state = 'queued' AND dispatched_at IS NULL"),
+            "ix_jobs_ready", "queue", sql("priority DESC"), "run_at", "id",
+            postgresql_where=sql("state = 'queued' AND dispatched_at IS NULL"),
         ),
-        Index("ix_jobs_due", "run_at", postgresql_where=text("state IN ('scheduled', 'retrying')")),
+        Index("ix_jobs_due", "run_at", postgresql_where=sql("state IN ('scheduled', 'retrying')")),
         Index(
             "ix_jobs_ttl", "ttl_at",
-            postgresql_where=text("state IN ('scheduled', 'queued') AND ttl_at IS NOT NULL AND started_at IS NULL"),
+            postgresql_where=sql("state IN ('scheduled', 'queued') AND ttl_at IS NOT NULL AND started_at IS NULL"),
         ),
         Index(
             "ix_jobs_dispatched", "queue", "dispatched_at",
-            postgresql_where=text("state = 'queued' AND dispatched_at IS NOT NULL"),
+            postgresql_where=sql("state = 'queued' AND dispatched_at IS NOT NULL"),
         ),
-        Index("ix_jobs_running", "queue", postgresql_where=text("state = 'running'")),
-        Index("uq_jobs_unique_key", "owner_id", "kind", "unique_key", unique=True, postgresql_where=text(_LIVE)),
-        Index("ix_jobs_owner_list", "owner_id", text("created_at DESC"), text("id DESC")),
-        Index("ix_jobs_retried_from", "retried_from", postgresql_where=text("retried_from IS NOT NULL")),
-        Index("ix_jobs_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
-        Index("ix_jobs_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+        Index("ix_jobs_running", "queue", postgresql_where=sql("state = 'running'")),
+        Index("uq_jobs_unique_key", "owner_id", "kind", "unique_key", unique=True, postgresql_where=sql(_LIVE)),
+        Index("ix_jobs_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),
+        Index("ix_jobs_retried_from", "retried_from", postgresql_where=sql("retried_from IS NOT NULL")),
+        Index("ix_jobs_parent_id", "parent_id", postgresql_where=sql("parent_id IS NOT NULL")),
+        Index("ix_jobs_finished_at", "finished_at", postgresql_where=sql("finished_at IS NOT NULL")),
         {
             "postgresql_with": {
                 "fillfactor": "80",
@@ -155,32 +155,32 @@ class Job(Base):
     kind: Mapped[str]
     queue: Mapped[str]
     state: Mapped[str]
-    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
     input: Mapped[dict[str, Any]]
     result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
     last_error: Mapped[dict[str, Any] | None]
-    tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    tags: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))
     unique_key: Mapped[str | None]
     run_at: Mapped[datetime]
     ttl_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-    attempt: Mapped[int] = mapped_column(server_default=text("0"))
+    attempt: Mapped[int] = mapped_column(server_default=sql("0"))
     max_attempts: Mapped[int]
-    put_backs: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
-    fence: Mapped[int] = mapped_column(server_default=text("0"))
+    put_backs: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    fence: Mapped[int] = mapped_column(server_default=sql("0"))
     claim_id: Mapped[UUID | None]
-    dispatch_seq: Mapped[int] = mapped_column(server_default=text("0"))
+    dispatch_seq: Mapped[int] = mapped_column(server_default=sql("0"))
     dispatched_at: Mapped[datetime | None]
     lease_expires_at: Mapped[datetime | None]
     deadline_at: Mapped[datetime | None]
-    cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    cancel_requested: Mapped[bool] = mapped_column(server_default=sql("false"))
     progress_completed: Mapped[int | None] = mapped_column(BigInteger)
     progress_total: Mapped[int | None] = mapped_column(BigInteger)
     progress_message: Mapped[str | None]
-    version: Mapped[int] = mapped_column(BigInteger, server_default=text("1"))
+    version: Mapped[int] = mapped_column(BigInteger, server_default=sql("1"))
     retried_from: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
 
@@ -214,7 +214,7 @@ class Email(Base):
     """Is a message that a `mail.send` job delivers."""
 
     __tablename__ = "emails"
-    __table_args__ = (Index("ix_emails_owner_list", "owner_id", text("created_at DESC"), text("id DESC")),)
+    __table_args__ = (Index("ix_emails_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -225,8 +225,8 @@ class Email(Base):
     subject: Mapped[str]
     text: Mapped[str | None]
     html: Mapped[str | None]
-    attachment_ids: Mapped[list[UUID]] = mapped_column(server_default=text("'{}'"))
-    tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    attachment_ids: Mapped[list[UUID]] = mapped_column(server_default=sql("'{}'"))
+    tags: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))
     send_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
@@ -250,7 +250,7 @@ class Recipient(Base):
     name: Mapped[str | None]
     address: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="queued")
-    attempts: Mapped[int] = mapped_column(server_default=text("0"))
+    attempts: Mapped[int] = mapped_column(server_default=sql("0"))
     reply_code: Mapped[int | None]
     reply_text: Mapped[str | None]
     sent_at: Mapped[datetime | None]

@@ -113,9 +113,8 @@ class Settings(BaseSettings):
         if self.environment == "production":
             secret = self.secret_key.get_secret_value()
             if secret == DEVELOPMENT_SECRET or len(secret) < _SHORTEST_SECRET:
-                raise ValueError(
-                    f"{PREFIX}SECRET_KEY: must be set to at least {_SHORTEST_SECRET} characters of its own in production"
-                )
+                name = environment_name("secret_key")
+                raise ValueError(f"{name}: must be set to at least {_SHORTEST_SECRET} own characters in production")
         return self
 
     @property

@@ -72,15 +72,16 @@ def redis_url(redis_server: LocalRedis) -> str:
 @pytest.fixture
 def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
     """Give settings of a test's own services."""
-    return Settings(
-        environment="test",
-        database_url=database_url,
-        redis_url=redis_url,
-        storage_dir=tmp_path / "storage",
-        job_modules=["worker.jobs", "tests.kinds"],
-        secret_key="a-secret-of-the-tests-that-is-long-enough",
-        _env_file=None,
-    )  # pyright: ignore[reportCallIssue] - pydantic's plugin-less view of aliases
+    return Settings.model_validate(
+        {
+            "environment": "test",
+            "database_url": database_url,
+            "redis_url": redis_url,
+            "storage_dir": tmp_path / "storage",
+            "job_modules": ["worker.jobs", "tests.kinds"],
+            "secret_key": "a-secret-of-the-tests-that-is-long-enough",
+        }
+    )
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Making jobs and running them through the real dispatcher's marks and the real runner, in this process."""
 
-from contextlib import closing, contextmanager
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -44,7 +44,7 @@ def dispatch(database: psycopg.Connection[Any], queue: str, window: int = 100) -
 
 
 @contextmanager
-def open_runner(settings: Settings, kinds: dict[str, JobKind]) -> Iterator[Runner]:
+def open_runner(settings: Settings, kinds: dict[str, JobKind]) -> Generator[Runner]:
     """Open a runner whose child is this process."""
     with closing(Runner(settings, kinds)) as runner:
         yield runner
@@ -53,10 +53,8 @@ def open_runner(settings: Settings, kinds: dict[str, JobKind]) -> Iterator[Runne
 def run_job(runner: Runner, database: psycopg.Connection[Any], kind: JobKind, job_id: UUID) -> str:
     """Dispatch a job and run one attempt; gives the state afterwards."""
     sequence = dispatch(database, kind.queue)[job_id]
-    try:
+    with suppress(CeleryRetry, Ignore, JobFailed):
         runner.run(kind, str(job_id), sequence)
-    except (CeleryRetry, Ignore, JobFailed):
-        pass
     return read_state(database, job_id)
 
 

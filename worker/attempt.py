@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from shared.errors import JobyardError
 from shared.job_kind import JobKind, JobResult
-from shared.job_outcome import Cancelled, Fail, Retry, Snooze
+from shared.job_outcome import Fail, Outcome, Retry, Snooze
 from shared.job_queue import enqueue_in_worker
 from worker import ledger
 from worker.context import AttemptContext
@@ -54,34 +54,40 @@ def judge(raised: BaseException, kind: JobKind, held: Claim, *, stopping: bool, 
     time limit, or a handler that called `sys.exit()`: a failed attempt, never a free one.
     """
     delay = full_jitter(kind, held.attempt)
-    match raised:
-        case Cancelled():
-            return Verdict("cancelled", "cancelled", "The job was cancelled.")
+    if isinstance(raised, Outcome):
+        return _judge_outcome(raised)
+    if isinstance(raised, SystemExit | KeyboardInterrupt) and stopping and not past_deadline:
+        return Verdict("put_back", "put_back", "The worker stopped; the job was put back.")
+    if isinstance(raised, SoftTimeLimitExceeded) or (isinstance(raised, SystemExit) and past_deadline):
+        return Verdict("errored", "timeout", "The attempt ran into its time limit.", delay)
+    if isinstance(raised, SystemExit):
+        return Verdict("errored", "handler_exited", "The handler ended its own process.", delay, unexpected=True)
+    return _judge_error(raised, delay)
+
+
+def _judge_outcome(outcome: Outcome) -> Verdict:
+    match outcome:
         case Snooze(after=after):
             return Verdict("snoozed", "snoozed", "The handler put the job off.", after)
         case Retry(after=after):
-            return Verdict("errored", "retry", str(raised), after)
+            return Verdict("errored", "retry", str(outcome), after)
         case Fail(code=code, detail=detail):
             return Verdict("failed", code, detail)
-        case SystemExit() | KeyboardInterrupt() if stopping and not past_deadline:
-            return Verdict("put_back", "put_back", "The worker stopped; the job was put back.")
-        case SoftTimeLimitExceeded():
-            return Verdict("errored", "timeout", "The attempt ran into its time limit.", delay)
-        case SystemExit() if past_deadline:
-            return Verdict("errored", "timeout", "The attempt ran into its time limit.", delay)
-        case SystemExit():
-            return Verdict("errored", "handler_exited", "The handler ended its own process.", delay, unexpected=True)
+        case _:
+            return Verdict("cancelled", "cancelled", "The job was cancelled.")
+
+
+def _judge_error(error: BaseException, delay: timedelta) -> Verdict:
+    match error:
         case ValidationError():
-            return Verdict(
-                "failed", "invalid_values", "The job's input or result does not fit its kind.", unexpected=True
-            )
+            text = "The job's input or result does not fit its kind."
+            return Verdict("failed", "invalid_values", text, unexpected=True)
         case JobyardError(code=code, detail=detail):
             return Verdict("errored", code, detail, delay)
         case _:
             # The message of an unforeseen exception may hold anything; owners get its name, operators the log.
-            return Verdict(
-                "errored", "handler_error", f"The handler failed: {type(raised).__name__}.", delay, unexpected=True
-            )
+            text = f"The handler failed: {type(error).__name__}."
+            return Verdict("errored", "handler_error", text, delay, unexpected=True)
 
 
 def full_jitter(kind: JobKind, attempt: int) -> timedelta:

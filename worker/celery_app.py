@@ -7,7 +7,7 @@ import os
 from typing import Any, cast
 
 from celery import Celery, signals
-from kombu import Exchange, Queue
+from kombu.entity import Exchange, Queue
 
 from shared.job_kind import QUEUES, JobKind, load_job_kinds
 from shared.logs import configure_logging
@@ -83,9 +83,15 @@ def _add_task(app: Celery, runner: Runner, kind: JobKind) -> None:
         runner.run(kind, job_id, dispatch_seq)
 
     perform.__doc__ = kind.handler.__doc__
-    app.task(name=kind.name, soft_time_limit=seconds, time_limit=seconds + HARD_LIMIT_GRACE_SECONDS, acks_late=False)(
-        perform
-    )
+    options: dict[str, Any] = {
+        "name": kind.name,
+        "soft_time_limit": seconds,
+        "time_limit": seconds + HARD_LIMIT_GRACE_SECONDS,
+        "acks_late": False,
+        # Logged where the verdict is known; here it would be a second, longer traceback.
+        "throws": (JobFailed,),
+    }
+    app.task(**options)(perform)
 
 
 def _add_tick(app: Celery, runner: Runner) -> None:

@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 import time
+from types import FrameType
 from typing import Any
 from uuid import uuid4
 
@@ -188,8 +189,12 @@ def main() -> None:
     settings = get_settings()
     configure_logging(settings)
     dispatcher = Dispatcher(settings, create_celery_app(settings))
+
+    def stop(_: int, __: FrameType | None) -> None:
+        dispatcher.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: dispatcher.stop())
+        signal.signal(number, stop)
     dispatcher.run()
 
 

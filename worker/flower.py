@@ -6,7 +6,7 @@ Options go through Flower's environment, not its command line, where any user of
 import os
 import sys
 
-from shared.settings import Settings, get_settings, environment_name
+from shared.settings import Settings, environment_name, get_settings
 
 _SHORTEST_PASSWORD = 8
 

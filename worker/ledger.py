@@ -5,14 +5,14 @@ and whatever was made must not be recorded. Times are the database's.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 from psycopg import Connection
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
-MAX_PUT_BACKS = 5
+MAX_PUT_BACKS: LiteralString = "5"
 
 EndedHow = Literal["errored", "failed", "cancelled", "snoozed", "put_back"]
 

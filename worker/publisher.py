@@ -1,12 +1,12 @@
 """Putting dispatched jobs on Celery's queues, and asking how many messages wait there."""
 
 import logging
-from typing import Any, cast
 from uuid import UUID
 
 from celery import Celery
-from kombu import Connection, Producer
+from kombu.connection import Connection
 from kombu.exceptions import OperationalError
+from kombu.messaging import Producer
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Publisher:
     def count_messages(self, queue: str) -> int:
         """Count the messages that wait in a queue; raises one of `BrokerAway`."""
         try:
-            channel = cast("Any", self._open_producer().channel)
+            channel = self._open_producer().channel
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
         except Exception as error:
             # To kombu a queue that is empty or was wiped does not exist.

@@ -58,7 +58,7 @@ class TickScheduler(Scheduler):
     ) -> Any:
         """Send a tick that names the minute it is due at."""
         # Not the time of sending: a beat that is late must name the same minute as one that is not.
-        last_run_at, remaining, _ = entry.schedule.remaining_delta(entry.last_run_at)
+        last_run_at, remaining, _ = cast("Any", entry.schedule).remaining_delta(entry.last_run_at)
         due_at: datetime = last_run_at + remaining
         entry.args = (entry.name, due_at.astimezone(UTC).isoformat())
         return super().apply_async(entry, producer=producer, advance=advance, **options)

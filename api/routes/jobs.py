@@ -34,7 +34,7 @@ _JOB: dict[int | str, dict[str, Any]] = {
 
 def make_router(kinds: dict[str, JobKind]) -> APIRouter:
     """Make the routes; the body of `POST` is the union of the public kinds."""
-    router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+    router = _static_routes()
     body_type = job_body_type(kinds)
 
     @router.post("", status_code=202, responses=_JOB | problems(401, 404))
@@ -42,7 +42,7 @@ def make_router(kinds: dict[str, JobKind]) -> APIRouter:
         caller: CallerDep,
         resources: ResourcesDep,
         wait: WaitDep,
-        body: body_type,  # pyright: ignore[reportInvalidTypeForm]
+        body: body_type,  # pyright: ignore[reportInvalidTypeForm, reportUnknownParameterType]
     ) -> Response:
         """Enqueue a job.
 
@@ -52,12 +52,11 @@ def make_router(kinds: dict[str, JobKind]) -> APIRouter:
         checked: JobBody = body
         return await create(resources, new_job(caller.user_id, kinds[checked.kind], checked), wait)
 
-    router.include_router(_router())
     return router
 
 
-def _router() -> APIRouter:
-    router = APIRouter()
+def _static_routes() -> APIRouter:
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
     @router.get("", responses=problems(401))
     async def list_jobs(
@@ -79,8 +78,8 @@ def _router() -> APIRouter:
     ) -> Response:
         """Read a job.
 
-        With `Prefer: wait=N` and no `If-None-Match` it waits for the job's end, with `If-None-Match` for the first other
-        version.
+        With `Prefer: wait=N` and no `If-None-Match` it waits for the job's end; with `If-None-Match`, for the first
+        other version.
         """
         if wait is None:
             row = await read(resources, caller.user_id, job_id)

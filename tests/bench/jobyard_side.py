@@ -104,6 +104,8 @@ class Jobyard(Contender):
         self._count_from = datetime.now(UTC)
 
     def sign_in(self) -> None:
+        if self.headers:
+            return
         account = {"email": "bench@example.com", "password": secrets.token_urlsafe(24)}
         with httpx2.Client(base_url=f"http://{LOOPBACK}:{self.port}/v1/auth", trust_env=False) as client:
             client.post("/register", json=account).raise_for_status()

@@ -6,7 +6,7 @@ import http.client
 import socket
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 
 from tests.contracts.nginx_server import Nginx, free_port, running_nginx
@@ -30,8 +30,8 @@ def nginx(upstream: Upstream) -> Iterator[Nginx]:
 
 
 @pytest.fixture
-def client(nginx: Nginx) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=nginx.url, verify=nginx.tls_context(), timeout=DEADLINE_SECONDS, trust_env=False) as it:
+def client(nginx: Nginx) -> Iterator[httpx2.Client]:
+    with httpx2.Client(base_url=nginx.url, verify=nginx.tls_context(), timeout=DEADLINE_SECONDS, trust_env=False) as it:
         yield it
 
 
@@ -62,13 +62,13 @@ def test_an_upload_of_20_megabytes_is_passed_on_while_it_is_sent(
     assert answer == f'{{"received":{size},"sha256":"{expected}"}}'.encode()
 
 
-def test_a_refusal_before_the_body_is_read_reaches_the_client(client: httpx.Client) -> None:
+def test_a_refusal_before_the_body_is_read_reaches_the_client(client: httpx2.Client) -> None:
     response = client.post("/v1/images", content=bytes(20 * MEGABYTE))
     assert response.status_code == 413
     assert response.json() == {"code": "too_large"}
 
 
-def test_an_event_arrives_before_the_stream_ends(client: httpx.Client, upstream: Upstream) -> None:
+def test_an_event_arrives_before_the_stream_ends(client: httpx2.Client, upstream: Upstream) -> None:
     with client.stream("GET", "/v1/jobs/7/events") as response:
         assert "content-encoding" not in response.headers
         lines = response.iter_lines()
@@ -79,19 +79,19 @@ def test_an_event_arrives_before_the_stream_ends(client: httpx.Client, upstream:
 
 def test_plain_http_is_sent_to_the_public_address(nginx: Nginx) -> None:
     url = f"http://127.0.0.1:{nginx.http_port}/v1/jobs?limit=1"
-    response = httpx.post(url, headers={"Host": "evil.example"}, trust_env=False)
+    response = httpx2.post(url, headers={"Host": "evil.example"}, trust_env=False)
     assert response.status_code == 308
     assert response.headers["location"] == f"{nginx.url}/v1/jobs?limit=1"
 
 
-def test_hsts_is_sent_once_on_every_answer(client: httpx.Client) -> None:
+def test_hsts_is_sent_once_on_every_answer(client: httpx2.Client) -> None:
     for path, status in {"/v1/users/me": 200, "/v1/nothing": 404, "/metrics": 404}.items():
         response = client.get(path)
         assert response.status_code == status
         assert response.headers.get_list("strict-transport-security") == [HSTS]
 
 
-def test_json_is_compressed(client: httpx.Client) -> None:
+def test_json_is_compressed(client: httpx2.Client) -> None:
     with client.stream("GET", "/v1/jobs", headers={"Accept-Encoding": "gzip"}) as response:
         raw = b"".join(response.iter_raw())
     assert response.headers["content-encoding"] == "gzip"
@@ -102,13 +102,13 @@ def test_json_is_compressed(client: httpx.Client) -> None:
     assert response.headers["etag"] == 'W/"7"'
 
 
-def test_answers_with_tokens_are_not_compressed(client: httpx.Client) -> None:
+def test_answers_with_tokens_are_not_compressed(client: httpx2.Client) -> None:
     response = client.get("/v1/auth/token", headers={"Accept-Encoding": "gzip"})
     assert response.status_code == 200
     assert "content-encoding" not in response.headers
 
 
-def test_what_a_client_claims_about_itself_is_overwritten(client: httpx.Client, nginx: Nginx) -> None:
+def test_what_a_client_claims_about_itself_is_overwritten(client: httpx2.Client, nginx: Nginx) -> None:
     claims = {
         "X-Forwarded-For": "203.0.113.9",
         "X-Forwarded-Proto": "http",
@@ -131,7 +131,7 @@ def test_what_a_client_claims_about_itself_is_overwritten(client: httpx.Client, 
     assert ["host", f"127.0.0.1:{nginx.https_port}"] in seen
 
 
-def test_a_websocket_upgrade_is_passed_on(client: httpx.Client) -> None:
+def test_a_websocket_upgrade_is_passed_on(client: httpx2.Client) -> None:
     seen = client.get("/v1/ws", headers={"Connection": "Upgrade", "Upgrade": "websocket"}).json()
     assert ["upgrade", "websocket"] in seen
     assert ["connection", "upgrade"] in seen
@@ -147,7 +147,7 @@ def test_http2_is_offered(nginx: Nginx) -> None:
         assert secure.selected_alpn_protocol() == "h2"
 
 
-def test_a_header_of_100_kilobytes_is_refused_as_a_problem(client: httpx.Client) -> None:
+def test_a_header_of_100_kilobytes_is_refused_as_a_problem(client: httpx2.Client) -> None:
     response = client.get("/v1/users/me", headers={"X-Long": "x" * 100_000})
     assert response.status_code == 431
     assert response.headers["content-type"] == "application/problem+json"
@@ -157,7 +157,7 @@ def test_a_header_of_100_kilobytes_is_refused_as_a_problem(client: httpx.Client)
 
 def test_a_service_that_is_away_is_a_problem_to_try_again() -> None:
     with running_nginx(free_port()) as nginx:
-        response = httpx.get(f"{nginx.url}/v1/jobs", verify=nginx.tls_context(), trust_env=False)
+        response = httpx2.get(f"{nginx.url}/v1/jobs", verify=nginx.tls_context(), trust_env=False)
     assert response.status_code == 503
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["code"] == "unavailable"

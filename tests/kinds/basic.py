@@ -22,36 +22,32 @@ class Echo(JobResult):
     attempt: int
 
 
+def leave(*, words: Words, context: JobContext) -> None:
+    if words.ending == "retry" or (words.ending == "retry_once" and context.attempt == 1):
+        raise Retry(timedelta(0), "once more")
+    if words.ending == "exit":
+        sys.exit(3)
+    endings: dict[str, BaseException] = {
+        "snooze": Snooze(timedelta(0)),
+        "fail": Fail("bad_words", "These words will not do."),
+        "crash": RuntimeError("a secret that must not be shown"),
+        "cancel": Cancelled(),
+    }
+    if words.ending in endings:
+        raise endings[words.ending]
+
+
 @job("test.echo", max_attempts=3, timeout=timedelta(seconds=30), backoff=timedelta(seconds=0))
 def echo_words(words: Words, context: JobContext) -> Echo:
     """Give the text back, or end as asked."""
-    match words.ending:
-        case "retry":
-            raise Retry(timedelta(0), "once more")
-        case "retry_once":
-            if context.attempt == 1:
-                raise Retry(timedelta(0), "once more")
-        case "snooze":
-            raise Snooze(timedelta(0))
-        case "fail":
-            raise Fail("bad_words", "These words will not do.")
-        case "crash":
-            raise RuntimeError("a secret that must not be shown")
-        case "exit":
-            sys.exit(3)
-        case "cancel":
-            raise Cancelled
-        case "output":
-            with context.output("words.txt", "text/plain") as output:
-                output.stream.write(words.text.encode())
-        case "output_then_crash":
-            with context.output("words.txt", "text/plain") as output:
-                output.stream.write(words.text.encode())
+    leave(words=words, context=context)
+    if words.ending.startswith("output"):
+        with context.output("words.txt", "text/plain") as output:
+            output.stream.write(words.text.encode())
+        if words.ending == "output_then_crash":
             raise RuntimeError("after writing")
-        case "follow_up":
-            context.enqueue("test.echo", {"text": "after " + words.text})
-        case _:
-            pass
+    if words.ending == "follow_up":
+        context.enqueue("test.echo", {"text": "after " + words.text})
     return Echo(text=words.text, attempt=context.attempt)
 
 

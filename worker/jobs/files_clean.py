@@ -136,7 +136,7 @@ class _Cleaning:
         job_ids = {job_id for job_id, _ in attempts.values()}
         statement = select(Job.id, Job.fence).where(Job.id.in_(job_ids), Job.state == JobState.RUNNING.value)
         with self._context.session() as session:
-            running = set(session.execute(statement).tuples())
+            running = {(row.id, row.fence) for row in session.execute(statement)}
         return {key for key, attempt in attempts.items() if attempt in running}
 
     def count_missing(self) -> int:

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from celery.exceptions import Ignore
 from celery.exceptions import Retry as CeleryRetry
+from psycopg.rows import dict_row
 
 from shared.job_kind import JobKind
 from shared.settings import Settings
@@ -33,7 +34,7 @@ def enqueue(database: Database, kinds: dict[str, JobKind], owner: Owner, ending:
 
 
 def read(database: Database, job_id: UUID) -> dict[str, Any]:
-    with database.cursor(row_factory=psycopg.rows.dict_row) as cursor:
+    with database.cursor(row_factory=dict_row) as cursor:
         row = cursor.execute("SELECT * FROM jobs WHERE id = %s", (job_id,)).fetchone()
     assert row is not None
     return row

@@ -39,7 +39,7 @@ def dispatcher(settings: Settings, celery_app: Celery) -> Iterator[Dispatcher]:
 
 
 @pytest.fixture
-def broker(settings: Settings) -> Iterator["redis.Redis[Any]"]:
+def broker(settings: Settings) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(settings.redis_url) as client:
         yield client
 
@@ -58,7 +58,7 @@ def claim(database: Database, job_id: UUID, lease: float = 60, timeout: float = 
     return held
 
 
-def ids_in(broker: "redis.Redis[Any]", queue: str = "default") -> int:
+def ids_in(broker: redis.Redis, queue: str = "default") -> int:
     return int(broker.llen(queue))
 
 
@@ -78,7 +78,7 @@ def test_a_queue_holds_no_more_than_its_window(database: Database, kinds: dict[s
 
 
 def test_a_round_publishes_what_it_marked(
-    database: Database, dispatcher: Dispatcher, broker: "redis.Redis[Any]", kinds: dict[str, JobKind], owner: Owner
+    database: Database, dispatcher: Dispatcher, broker: redis.Redis, kinds: dict[str, JobKind], owner: Owner
 ) -> None:
     for _ in range(3):
         enqueue(database, kinds, owner)
@@ -112,7 +112,7 @@ def test_a_job_past_its_ttl_is_refused_at_the_claim(
 
 
 def test_one_dispatcher_is_active_and_the_other_takes_over_when_it_retires(
-    settings: Settings, celery_app: Celery, database: Database, broker: "redis.Redis[Any]",
+    settings: Settings, celery_app: Celery, database: Database, broker: redis.Redis,
     kinds: dict[str, JobKind], owner: Owner,
 ) -> None:  # fmt: skip
     first, second = Dispatcher(settings, celery_app), Dispatcher(settings, celery_app)
@@ -138,7 +138,7 @@ def test_a_frozen_dispatchers_transaction_is_ended_for_the_stand_by(settings: Se
 
 
 def test_messages_of_a_wiped_redis_are_sent_again(
-    database: Database, dispatcher: Dispatcher, broker: "redis.Redis[Any]", kinds: dict[str, JobKind], owner: Owner
+    database: Database, dispatcher: Dispatcher, broker: redis.Redis, kinds: dict[str, JobKind], owner: Owner
 ) -> None:
     for _ in range(4):
         enqueue(database, kinds, owner)
@@ -151,7 +151,7 @@ def test_messages_of_a_wiped_redis_are_sent_again(
 
 
 def test_messages_that_merely_wait_are_not_sent_again(
-    database: Database, dispatcher: Dispatcher, broker: "redis.Redis[Any]", kinds: dict[str, JobKind], owner: Owner
+    database: Database, dispatcher: Dispatcher, broker: redis.Redis, kinds: dict[str, JobKind], owner: Owner
 ) -> None:
     for _ in range(4):
         enqueue(database, kinds, owner)
@@ -168,7 +168,7 @@ def test_messages_that_merely_wait_are_not_sent_again(
 
 
 def test_with_a_frozen_redis_jobs_wait_unmarked_and_go_out_afterwards(
-    database: Database, dispatcher: Dispatcher, broker: "redis.Redis[Any]", redis_server: LocalRedis,
+    database: Database, dispatcher: Dispatcher, broker: redis.Redis, redis_server: LocalRedis,
     kinds: dict[str, JobKind], owner: Owner,
 ) -> None:  # fmt: skip
     job_id = enqueue(database, kinds, owner)
