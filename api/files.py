@@ -3,9 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.file_bodies import File, file_of
@@ -45,9 +46,10 @@ async def store(
     for outcome in await asyncio.gather(*(file.keep() for file in incoming), return_exceptions=True):
         if outcome is not None:
             raise outcome
-    rows = [_row(resources, owner_id, file, description) for file in incoming]
+    values = [_columns(owner_id, file, description) for file in incoming]
+    statement = insert(models.File).values(expires_at=func.now() + resources.settings.file_retention)
     async with resources.sessions() as session:
-        session.add_all(rows)
+        rows = list(await session.scalars(statement.returning(models.File), values))
         connection = await session_connection(session)
         enqueued = await enqueue(connection, new_job) if new_job else None
         # Whether a COMMIT without an answer happened nobody knows: then files.clean finds out and sweeps.
@@ -59,19 +61,18 @@ async def store(
     return rows, enqueued
 
 
-def _row(resources: Resources, owner_id: UUID, file: IncomingFile, description: str | None) -> models.File:
-    return models.File(
-        id=file.id,
-        owner_id=owner_id,
-        name=file.name,
-        description=description,
-        media_type=file.media_type,
-        size=file.size,
-        sha256=file.sha256,
-        storage_key=file.storage_key,
-        purpose="upload",
-        expires_at=func.now() + resources.settings.file_retention,
-    )
+def _columns(owner_id: UUID, file: IncomingFile, description: str | None) -> dict[str, Any]:
+    return {
+        "id": file.id,
+        "owner_id": owner_id,
+        "name": file.name,
+        "description": description,
+        "media_type": file.media_type,
+        "size": file.size,
+        "sha256": file.sha256,
+        "storage_key": file.storage_key,
+        "purpose": "upload",
+    }
 
 
 async def list_files(resources: Resources, owner_id: UUID, page: PageQuery) -> Page[File]:
