@@ -1,6 +1,7 @@
 """`make up` and `make demo`: the whole stack in the foreground."""
 
 import sys
+import time
 from http import HTTPStatus
 from importlib import import_module
 from pathlib import Path
@@ -35,14 +36,18 @@ def run_demo(var: Path) -> int:
     with Interrupts(stack.stopping.set, stack.kill) as interrupts:
         try:
             print("starting PostgreSQL, Redis and the Procfile's programs", flush=True)
+            began = time.monotonic()
             endpoints = stack.start()
+            print(f"ready after {time.monotonic() - began:.1f} s", flush=True)
             interrupts.raising = True
             return int(demonstrate(endpoints))
         except KeyboardInterrupt:
             return _INTERRUPTED
         finally:
             interrupts.raising = False
+            began = time.monotonic()
             stack.stop()
+            print(f"stopped in {time.monotonic() - began:.1f} s", flush=True)
 
 
 def _make_login(endpoints: Endpoints) -> str:
