@@ -70,6 +70,7 @@ class AttemptContext:
         self._heartbeat = heartbeat
         self._watch = watch
         self._kinds = kinds
+        self._reported: Progress | None = None
         self.settings = settings
         self.outputs: list[Output] = []
         self.follow_ups: list[NewJob] = []
@@ -96,8 +97,8 @@ class AttemptContext:
 
     @property
     def unwritten(self) -> Progress | None:
-        """Progress that was reported but that the heartbeat has not written yet."""
-        return self._watch.progress
+        """The last progress that was reported; the heartbeat may not have written it yet, or be about to, too late."""
+        return self._reported
 
     def session(self) -> AbstractContextManager[Session]:
         """Open a session in a transaction."""
@@ -154,7 +155,8 @@ class AttemptContext:
 
     def progress(self, completed: int, total: int | None = None, message: str | None = None) -> None:
         """Report progress and look for a cancel request."""
-        self._heartbeat.report(self._watch, Progress(completed, total, message))
+        self._reported = Progress(completed, total, message)
+        self._heartbeat.report(self._watch, self._reported)
         self.check_cancelled()
 
     def check_cancelled(self) -> None:
