@@ -3,13 +3,17 @@
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
+from types import ModuleType
 from typing import Any, Literal, cast, get_type_hints
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+
+from shared.settings import environment_name
 
 QUEUES = ("default", "images", "mail", "archives", "maintenance")
 
@@ -117,13 +121,24 @@ def _models_of(handler: Handler) -> tuple[type[JobInput], type[JobResult]]:
 def load_job_kinds(modules: Iterable[str]) -> dict[str, JobKind]:
     """Import modules (of a package, its direct members too) and give the kinds that they define, by name.
 
-    Raises `ModuleNotFoundError` for a module that is not there, and what a module raises when it is imported.
+    A module that is not there ends the process with one line that names the setting; what a module raises when it is
+    imported is raised.
     """
     loaded: set[str] = set()
     for name in modules:
-        module = importlib.import_module(name)
+        module = _import(name)
         loaded.add(name)
         for member in pkgutil.iter_modules(getattr(module, "__path__", []), f"{name}."):
             importlib.import_module(member.name)
             loaded.add(member.name)
     return {kind.name: kind for kind in _kinds.values() if kind.handler.__module__ in loaded}
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # A module that is missing deeper down is the named module's own fault and needs its traceback.
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        sys.exit(f"{environment_name('job_modules')}: there is no module {name}")

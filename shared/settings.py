@@ -2,6 +2,7 @@
 
 import sys
 from datetime import timedelta
+from email.utils import parseaddr
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -10,10 +11,11 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.crontab import is_crontab
+
 PREFIX = "JOBYARD_"
 DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105 - refused in production below
 _SHORTEST_SECRET = 32
-_CRONTAB_FIELDS = 5
 
 
 def _comma_separated(value: object) -> object:
@@ -95,8 +97,15 @@ class Settings(BaseSettings):
     @field_validator("clean_files_crontab", "purge_jobs_crontab")
     @classmethod
     def _require_crontab(cls, value: str) -> str:
-        if len(value.split()) != _CRONTAB_FIELDS:
+        if not is_crontab(value):
             raise ValueError("must be a crontab of five fields: minute hour day-of-month month day-of-week")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _require_sender(cls, value: str) -> str:
+        if "@" not in parseaddr(value)[1]:
+            raise ValueError("must be an address: name@example.com or Name <name@example.com>")
         return value
 
     @field_validator("time_zone")
