@@ -1,13 +1,20 @@
 """Ports on the loopback interface."""
 
+import fcntl
+import os
 import secrets
 import socket
+import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 # Below the ranges from which Linux (32768) and macOS (49152) take the ports of outgoing connections.
 _FIRST, _LAST = 20_000, 32_000
 _TRIES = 200
 _CONNECT_SECONDS = 0.2
+
+_claims: dict[int, int] = {}
 
 
 class NoFreePort(RuntimeError):
@@ -43,5 +50,27 @@ def free_port() -> int:
 
 
 def choose_port(preferred: int) -> int:
-    """Return the preferred port when it is free, else a free one."""
-    return preferred if is_free(preferred) else free_port()
+    """Return the preferred port when it is free, else a free one.
+
+    The preferred one is then ours until this process ends: another Jobyard of the same user that starts while nobody
+    listens yet takes a different one.
+    """
+    return preferred if _claim(preferred) and is_free(preferred) else free_port()
+
+
+def _claim(port: int) -> bool:
+    """Lock a port for this process; without a place for locks every claim is granted."""
+    if port in _claims:
+        return True
+    with suppress(OSError):
+        directory = Path(tempfile.gettempdir()) / f"jobyard-ports-{os.geteuid()}"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(directory / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        # The kernel gives it back when this process ends, however it ends.
+        _claims[port] = descriptor
+    return True
