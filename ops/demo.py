@@ -62,10 +62,16 @@ def main(endpoints: Endpoints) -> int:
     try:
         with JobyardClient(endpoints.api_url) as client:
             Demonstration(endpoints, client, screen).run()
-    except (DemoFailed, httpx2.HTTPError) as failure:
-        print(f"jobyard: the demonstration failed: {failure or type(failure).__name__}", file=sys.stderr)
-        return 1
+    except DemoFailed as failure:
+        return _fail(str(failure))
+    except httpx2.RequestError as failure:
+        return _fail(f"{failure.request.method} {failure.request.url}: {failure or type(failure).__name__}")
     return 0
+
+
+def _fail(reason: str) -> int:
+    print(f"jobyard: the demonstration failed: {reason}", file=sys.stderr)
+    return 1
 
 
 class Demonstration:
@@ -81,7 +87,7 @@ class Demonstration:
         self._kinds: dict[UUID, str] = {}
 
     def run(self) -> None:
-        """Do everything. Raises DemoFailed, httpx2.HTTPError."""
+        """Do everything. Raises DemoFailed, httpx2.RequestError."""
         began = time.monotonic()
         originals = read_originals(SAMPLES)
         self._directory.mkdir(parents=True)

@@ -54,7 +54,7 @@ class _Tokens(BaseModel):
 
 
 class JobyardClient:
-    """Makes the requests. Its methods raise DemoFailed for an answer that was not hoped for, and httpx2.HTTPError."""
+    """Makes the requests. Its methods raise DemoFailed for an unwelcome answer, and httpx2.RequestError for none."""
 
     def __init__(self, api_url: str) -> None:
         self._http = httpx2.Client(base_url=api_url, timeout=_REQUEST_SECONDS, trust_env=False)
