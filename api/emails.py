@@ -82,7 +82,7 @@ async def _check_attachments(session: AsyncSession, owner_id: UUID, file_ids: li
     statement = select(models.File.id, models.File.size).where(
         models.File.owner_id == owner_id, models.File.id.in_(file_ids)
     )
-    sizes = dict((await session.execute(statement)).tuples().all()) if file_ids else {}
+    sizes = {row[0]: row[1] for row in await session.execute(statement)} if file_ids else {}
     for index, file_id in enumerate(file_ids):
         if file_id not in sizes:
             raise FileNotFound(f"File {file_id} does not exist.", pointer=f"/attachment_ids/{index}")
