@@ -63,14 +63,14 @@ def main(endpoints: Endpoints) -> int:
         with JobyardClient(endpoints.api_url) as client:
             Demonstration(endpoints, client, screen).run()
     except DemoFailed as failure:
-        return _fail(str(failure))
+        return _fail(endpoints, str(failure))
     except httpx2.RequestError as failure:
-        return _fail(f"{failure.request.method} {failure.request.url}: {failure or type(failure).__name__}")
+        return _fail(endpoints, f"{failure.request.method} {failure.request.url}: {failure or type(failure).__name__}")
     return 0
 
 
-def _fail(reason: str) -> int:
-    print(f"jobyard: the demonstration failed: {reason}", file=sys.stderr)
+def _fail(endpoints: Endpoints, reason: str) -> int:
+    print(f"jobyard: the demonstration failed: {reason} (logs: {endpoints.log_dir})", file=sys.stderr)
     return 1
 
 

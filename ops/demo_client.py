@@ -15,7 +15,7 @@ from shared.schemas import Job
 
 _REQUEST_SECONDS = 40.0  # longer than the longest wait that the API grants
 _WAIT_SECONDS = 20
-_JOB_SECONDS = 120.0
+_JOB_SECONDS = 60.0
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
@@ -106,6 +106,7 @@ class JobyardClient:
         """Follow a job from version to version until it has succeeded; each request waits for the next version."""
         deadline = time.monotonic() + _JOB_SECONDS
         headers: dict[str, str] = {}
+        job: Job | None = None
         while time.monotonic() < deadline:
             answer = self._request(
                 "GET",
@@ -121,7 +122,7 @@ class JobyardClient:
             on_change(job)
             if job.done:
                 return _succeeded(job)
-        raise DemoFailed(f"job {job_id} is not done after {_JOB_SECONDS:.0f} s")
+        raise DemoFailed(f"after {_JOB_SECONDS:.0f} s {_describe(job) if job else f'nothing is known of job {job_id}'}")
 
     def file(self, file_id: UUID) -> StoredFile:
         """Read what is known about a file."""
@@ -182,5 +183,11 @@ def _complain(error: ValidationError) -> str:
 
 def _succeeded(job: Job) -> Job:
     if job.error is not None:
-        raise DemoFailed(f"{job.kind} job {job.id} is {job.state}: {job.error.code}: {job.error.detail}")
+        raise DemoFailed(_describe(job))
     return job
+
+
+def _describe(job: Job) -> str:
+    reason = job.error or job.last_error
+    why = f": {reason.code}: {reason.detail}" if reason else ""
+    return f"{job.kind} job {job.id} is {job.state}{why}"
