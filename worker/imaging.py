@@ -53,7 +53,7 @@ _UPRIGHT = {
 }
 _SIDEWAYS = range(5, 9)
 
-# How much larger than the rendition its source must be. A cascade gets by with less: what it loses, at most 0.13 dB
+# How much larger than the rendition its source must be. A cascade gets by with less: what it loses, at most 0.3 dB
 # after encoding, is worth a decode of half to a quarter of the pixels.
 _LONE_GAP = 2.0
 _CASCADE_GAP = 1.25

@@ -55,6 +55,12 @@ def far_apart(one: Colour, other: Colour) -> int:
     return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    """Give the mean difference of two pictures of one size and mode, over all channels."""
+    pairs = list(zip(one.tobytes(), other.tobytes(), strict=True))
+    return sum(abs(a - b) for a, b in pairs) / len(pairs)
+
+
 def turned(image: Image.Image, orientation: int) -> tuple[Image.Image, Image.Exif]:
     """Turn a picture as a camera stores it, with the EXIF that says so."""
     exif = Image.Exif()
