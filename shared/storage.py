@@ -1,5 +1,6 @@
 """Blobs on a local directory: written whole or not at all, streamed in both directions."""
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -78,15 +79,18 @@ class BlobWriter(RawIOBase):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-            self._file = None
             _move(self._incoming, self._target)
+        self._file = None
 
     def abort(self) -> None:
         """Drop what was written, unless it was committed."""
         if self._file is not None:
-            self._file.close()
+            # On a full disk closing fails as writing did: it flushes what is left.
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._file = None
-            self._incoming.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._incoming.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self

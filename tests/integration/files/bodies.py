@@ -1,10 +1,13 @@
 """Files as clients send them, and a look at what the storage holds."""
 
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg.sql import SQL, Identifier, Literal
 
 PNG = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00\x90wS\xde"
@@ -35,9 +38,20 @@ def blobs(storage: Path) -> list[Path]:
 
 def count(database: psycopg.Connection, table: str) -> int:
     """Count a table's rows."""
-    row = database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608 - a name of ours
+    row = database.execute(SQL("SELECT count(*) FROM {}").format(Identifier(table))).fetchone()
     assert row is not None
     return int(row[0])
+
+
+@contextmanager
+def refusing(database: psycopg.Connection, table: str, column: str, value: str) -> Generator[None, None, None]:
+    """Let the database refuse rows with this value."""
+    names = {"table": Identifier(table), "column": Identifier(column), "value": Literal(value)}
+    database.execute(SQL("ALTER TABLE {table} ADD CONSTRAINT refused CHECK ({column} <> {value})").format(**names))
+    try:
+        yield
+    finally:
+        database.execute(SQL("ALTER TABLE {table} DROP CONSTRAINT refused").format(**names))
 
 
 def pointers(answer: Any) -> list[str]:

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from shared.settings import Settings
 from tests.conftest import Owner
-from tests.integration.files.bodies import FORM, PNG, blobs, count, form, part
+from tests.integration.files.bodies import FORM, PNG, blobs, count, form, part, refusing
 
 
 @pytest.fixture
@@ -88,8 +88,7 @@ class TestNothingIsStored:
     def test_when_the_database_refuses_a_row(
         self, client: TestClient, owner: Owner, database: psycopg.Connection
     ) -> None:
-        database.execute("ALTER TABLE files ADD CONSTRAINT no_text CHECK (media_type <> 'text/plain')")
-
-        answer = client.post("/v1/files/batch", content=form(GOOD, TEXT), headers=owner.headers | FORM)
+        with refusing(database, "files", "media_type", "text/plain"):
+            answer = client.post("/v1/files/batch", content=form(GOOD, TEXT), headers=owner.headers | FORM)
 
         assert answer.status_code == 500
