@@ -16,6 +16,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from shared.models import User
@@ -52,6 +53,8 @@ def _refuse_surrogates(text: str) -> str:
     return text
 
 
+_SECRET: JsonDict = {"format": "password", "writeOnly": True}
+
 EmailAddress = Annotated[
     str,
     StringConstraints(max_length=LONGEST_EMAIL),
@@ -72,7 +75,11 @@ NewPassword = Annotated[
             AfterValidator(_refuse_surrogates),
         ]
     ],
-    Field(description="8 to 128 characters, any; every one counts.", examples=["correct horse battery staple"]),
+    Field(
+        description="8 to 128 characters, any; every one counts.",
+        examples=["correct horse battery staple"],
+        json_schema_extra=_SECRET,
+    ),
 ]
 KnownPassword = Annotated[
     Secret[
@@ -82,7 +89,11 @@ KnownPassword = Annotated[
             AfterValidator(_refuse_surrogates),
         ]
     ],
-    Field(description="The account's password.", examples=["correct horse battery staple"]),
+    Field(
+        description="The account's password.",
+        examples=["correct horse battery staple"],
+        json_schema_extra=_SECRET,
+    ),
 ]
 PersonName = Annotated[
     str,

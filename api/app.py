@@ -11,7 +11,7 @@ from api import openapi
 from api.limits import RequestLimits
 from api.problems import install_problem_handlers
 from api.resources import make_resources, open_resources
-from api.routes import auth, docs, emails, files, health, images, jobs, users
+from api.routes import auth, docs, emails, files, health, hot_pair, images, jobs, users
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 
@@ -35,11 +35,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(title="Jobyard", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.resources = resources
     install_problem_handlers(app)
+    bodies = hot_pair.add_hot_pair(app, resources)
     app.include_router(health.router)
     app.include_router(auth.router)
     app.include_router(users.router)
     app.include_router(emails.router)
-    app.include_router(jobs.make_router(resources.kinds))
+    app.include_router(jobs.router)
     app.include_router(files.router)
     app.include_router(images.make_router(resources.kinds))
     docs.mount_docs(app)
@@ -60,5 +61,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "X-Request-ID",
             ],
         )
-    app.openapi = lambda: openapi.describe(app)
+    app.openapi = lambda: openapi.describe(app, bodies)
     return app

@@ -30,12 +30,17 @@ async def get_resources(request: Request) -> Resources:
     return resources
 
 
-async def get_caller(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> Caller:
+def read_caller(request: Request, resources: Resources) -> Caller:
     """Give who makes the request; raises `Unauthorized`."""
-    if token is None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
         raise Unauthorized("This needs an access token: Authorization: Bearer …")
-    resources: Resources = request.app.state.resources
     return resources.tokens.read(token)
+
+
+async def get_caller(request: Request, _: Annotated[str | None, Depends(_bearer)]) -> Caller:
+    """Give who makes the request; raises `Unauthorized`. The scheme is there for OpenAPI."""
+    return read_caller(request, request.app.state.resources)
 
 
 ResourcesDep = Annotated[Resources, Depends(get_resources)]

@@ -5,13 +5,14 @@ from uuid import UUID
 from fastapi import Request, Response
 from pydantic import ValidationError
 
+from api.content_types import ContentTypeNotSupported, content_type
 from api.file_bodies import LONGEST_DESCRIPTION, MOST_BATCH_FILES, Batch, BatchItem, FileAndJob, file_of
 from api.file_names import disposition_parameters
 from api.files import file_job, store
 from api.incoming_file import UploadRules
 from api.problems import Problem
 from api.resources import Resources
-from api.upload_errors import ContentTypeNotSupported, KindNotSuited, NothingStored, PartNotValid
+from api.upload_errors import KindNotSuited, NothingStored, PartNotValid
 from api.uploads import Form, missing_part, receive_form, receive_raw
 from shared.errors import JobyardError
 from shared.job_kind import JobInput, JobKind
@@ -21,10 +22,10 @@ from shared.schemas import Job
 
 def is_form(request: Request) -> bool:
     """Tell whether a request's body is a multipart form; raises `ContentTypeNotSupported` for other multiparts."""
-    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if content_type.startswith("multipart/") and content_type != "multipart/form-data":
+    declared = content_type(request)
+    if declared.startswith("multipart/") and declared != "multipart/form-data":
         raise ContentTypeNotSupported("Of the multipart types only multipart/form-data is read.")
-    return content_type == "multipart/form-data"
+    return declared == "multipart/form-data"
 
 
 async def upload(request: Request, resources: Resources, owner_id: UUID, process: str | None) -> Response:

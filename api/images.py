@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from api.content_types import JSON, ContentTypeNotSupported, content_type
 from api.file_bodies import BINARY, form_schema
 from api.file_uploads import is_form
 from api.files import file_job, find_file, store
@@ -17,7 +18,7 @@ from api.limits import LARGEST_JSON_BYTES
 from api.request_body import Body
 from api.resources import Resources
 from api.transactions import session_connection
-from api.upload_errors import BodyTooLarge, ContentTypeNotSupported, MediaTypeNotAllowed, PartNotValid
+from api.upload_errors import BodyTooLarge, MediaTypeNotAllowed, PartNotValid
 from api.uploads import missing_part, receive_form
 from shared.job_kind import JobInput, JobKind
 from shared.job_queue import Enqueued, enqueue
@@ -37,7 +38,7 @@ async def resize(request: Request, resources: Resources, owner_id: UUID, wait: i
     kind = resources.kinds[KIND]
     if is_form(request):
         enqueued = await _resize_upload(request, resources, kind, owner_id)
-    elif request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+    elif content_type(request) == JSON:
         enqueued = await _resize_stored(request, resources, kind, owner_id)
     else:
         raise ContentTypeNotSupported("Send a picture as multipart/form-data, or name a stored one in JSON.")

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -59,7 +59,6 @@ class JobChanges:
             socket_timeout=TIMEOUT_SECONDS,
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=None,
-            decode_responses=True,
         )
 
     @contextlib.contextmanager
@@ -105,7 +104,7 @@ class JobChanges:
                         if message is None:
                             await subscription.ping()
                         elif message["type"] == "message":
-                            self._announce(*decode_event(str(message["data"])))
+                            self._announce(*decode_event(cast("bytes", message["data"]).decode()))
             except (RedisError, OSError, ValueError) as error:
                 logger.warning("no hints, waiters read the ledger: %s", type(error).__name__)
                 await asyncio.sleep(LEDGER_SECONDS)

@@ -24,15 +24,20 @@ _WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?=$|[,;\s])', re.IGNOR
 JSON_OPTIONS = orjson.OPT_UTC_Z
 
 
+def parse_wait(prefer: str | None) -> int | None:
+    """Read how many seconds a `Prefer` header would wait; one that cannot be read is ignored, as RFC 7240 says."""
+    found = _WAIT.search(prefer) if prefer else None
+    return min(int(found.group(1)), LONGEST_WAIT_SECONDS) if found else None
+
+
 async def preferred_wait(
     prefer: Annotated[
         str | None,
         Header(description=f"`wait=N`: wait up to N seconds, {LONGEST_WAIT_SECONDS} at most.", examples=["wait=10"]),
     ] = None,
 ) -> int | None:
-    """Read how many seconds the client would wait; a preference that cannot be read is ignored, as RFC 7240 says."""
-    found = _WAIT.search(prefer) if prefer else None
-    return min(int(found.group(1)), LONGEST_WAIT_SECONDS) if found else None
+    """Read the header as a dependency."""
+    return parse_wait(prefer)
 
 
 WaitDep = Annotated[int | None, Depends(preferred_wait)]
@@ -91,6 +96,19 @@ async def wait_until_done(resources: Resources, row: JobRow, seconds: int) -> Jo
     """Wait for a job's end, up to so many seconds; gives its newest row."""
     with resources.changes.watch(row.id) as waiter:
         return await _wait(resources, waiter, row, seconds, lambda newest: newest.done)
+
+
+async def answer_reading(
+    resources: Resources, owner_id: UUID, job_id: UUID, wait: int | None, if_none_match: str | None
+) -> Response:
+    """Answer a request for a job, after waiting if the client prefers to; raises `JobNotFound`."""
+    if wait is None:
+        row = await read(resources, owner_id, job_id)
+    else:
+        row = await read_and_wait(resources, owner_id, job_id, wait, if_none_match)
+    if matches(if_none_match, row):
+        return Response(status_code=304, headers={"ETag": etag(row)})
+    return job_response(row, resources.job_retention, wait=wait)
 
 
 async def read_and_wait(

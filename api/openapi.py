@@ -4,8 +4,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from api.job_bodies import JobBody
+from api.job_openapi import BODY_SCHEMA
 from api.problems import Problem
 
 DESCRIPTION = """
@@ -16,14 +19,15 @@ Errors are `application/problem+json` with a stable `code`.
 """
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI, bodies: TypeAdapter[JobBody]) -> dict[str, Any]:
     """Make the document once and remember it."""
     if app.openapi_schema is None:
         document = get_openapi(
             title="Jobyard", version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
         )
         _, schemas = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
-        document["components"]["schemas"] |= schemas["$defs"]
+        body = bodies.json_schema(ref_template="#/components/schemas/{model}")
+        document["components"]["schemas"] |= schemas["$defs"] | body.pop("$defs", {}) | {BODY_SCHEMA: body}
         for unused in ("HTTPValidationError", "ValidationError"):
             document["components"]["schemas"].pop(unused, None)
         app.openapi_schema = document

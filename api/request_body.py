@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Generator
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from api.upload_errors import ContentTypeNotSupported, UploadAborted, UploadTooLarge
+from api.content_types import ContentTypeNotSupported
+from api.upload_errors import UploadAborted, UploadTooLarge
 from shared.errors import JobyardError
 
 LARGEST_DRAINED_BYTES = 1024 * 1024

@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from api.account_bodies import TokenForm
+from api.content_types import ContentTypeNotSupported, content_type
 from shared.errors import JobyardError
 
 MEDIA_TYPE = "application/x-www-form-urlencoded"
@@ -22,34 +23,12 @@ OPENAPI: dict[str, Any] = {
         "required": True,
         "content": {
             MEDIA_TYPE: {
-                "schema": {
-                    "title": "TokenForm",
-                    "type": "object",
-                    "required": ["username", "password"],
-                    "properties": {
-                        "grant_type": {"type": "string", "const": "password", "default": "password"},
-                        "username": {
-                            "type": "string",
-                            "minLength": 1,
-                            "maxLength": 254,
-                            "description": "The account's e-mail address; case does not matter.",
-                        },
-                        "password": {"type": "string", "minLength": 1, "maxLength": 128, "format": "password"},
-                    },
-                },
+                "schema": TokenForm.model_json_schema(),
                 "example": {"username": "ada@example.com", "password": "correct horse battery staple"},
             }
         },
     }
 }
-
-
-class FormExpected(JobyardError):
-    """Is raised for a body of another media type."""
-
-    status = 415
-    code = "form_expected"
-    title = "Unsupported media type"
 
 
 class FormNotValid(JobyardError):
@@ -61,10 +40,9 @@ class FormNotValid(JobyardError):
 
 
 async def read_token_form(request: Request) -> TokenForm:
-    """Read the form; raises `FormExpected`, `FormNotValid` or FastAPI's own error for fields that are wrong."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != MEDIA_TYPE:
-        raise FormExpected(f"The body must be {MEDIA_TYPE}; /v1/auth/login takes JSON.")
+    """Read the form; raises `ContentTypeNotSupported`, `FormNotValid`, or FastAPI's own error for wrong fields."""
+    if content_type(request) != MEDIA_TYPE:
+        raise ContentTypeNotSupported(f"The body must be {MEDIA_TYPE}; /v1/auth/login takes JSON.")
     body = await request.body()
     try:
         fields = parse_qsl(body.decode("utf-8"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)

@@ -19,14 +19,6 @@ class MediaTypeNotAllowed(JobyardError):
     title = "Media type not allowed"
 
 
-class ContentTypeNotSupported(JobyardError):
-    """Is raised when a route cannot read bodies of this kind."""
-
-    status = 415
-    code = "content_type_not_supported"
-    title = "Content type not supported"
-
-
 class EmptyFile(JobyardError):
     """Is raised for a file without content."""
 

@@ -10,6 +10,12 @@ _CREDENTIALS = re.compile(r"(://[^/\s:@]*):[^@\s/]+@")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 
 
+_NOISY = (
+    "kombu", "amqp", "celery.app.trace", "celery.worker.strategy", "PIL", "aiosmtplib", "alembic.runtime.plugins",
+    "httpx2",
+)  # fmt: skip
+
+
 class RedactingFormatter(logging.Formatter):
     """Formats as usual, then blanks passwords in URLs and credentials in headers, tracebacks included."""
 
@@ -24,5 +30,5 @@ def configure_logging(settings: Settings) -> None:
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     # The access log of uvicorn and Celery's own task lines would say everything twice.
-    for noisy in ("kombu", "amqp", "PIL", "aiosmtplib", "alembic.runtime.plugins"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -51,7 +51,7 @@ class Settings(BaseSettings):
         default_factory=lambda: ["image/*", "text/*", "application/pdf", "application/zip", "application/json"]
     )
     file_retention_days: int = Field(30, ge=1)
-    orphan_grace_minutes: int = Field(24 * 60, ge=0)
+    orphan_grace_minutes: int = Field(24 * 60, ge=10)
 
     mail_from: str = "Jobyard <jobyard@localhost.localdomain>"
     smtp_timeout_seconds: float = Field(30.0, gt=0)

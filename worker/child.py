@@ -33,13 +33,13 @@ LONGEST_PAUSE_SECONDS = 2.0
 class Child:
     """Gives the runner its connections and keeps trying while PostgreSQL is away."""
 
-    def __init__(self, settings: Settings, worker: str) -> None:
+    def __init__(self, settings: Settings, worker: str, is_stopping: Callable[[], bool]) -> None:
         self._settings = settings
         self._worker = worker
         self._connection: Connection[Any] | None = None
         self._loop: asyncio.Runner | None = None
         self.events = EventPublisher(settings)
-        self.heartbeat = Heartbeat(settings, self.events)
+        self.heartbeat = Heartbeat(settings, self.events, is_stopping)
         self.engine = make_engine(settings, "jobyard-handler")
         self.storage = LocalStorage(settings.storage_dir)
 

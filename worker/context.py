@@ -96,7 +96,7 @@ class AttemptContext:
         return self._held.attempt >= self._held.max_attempts
 
     @property
-    def unwritten(self) -> Progress | None:
+    def last_progress(self) -> Progress | None:
         """The last progress that was reported; the heartbeat may not have written it yet, or be about to, too late."""
         return self._reported
 
@@ -165,6 +165,7 @@ class AttemptContext:
             raise AttemptLost
         if self._watch.cancel_requested:
             raise Cancelled
+        self._heartbeat.ask(self._watch)
 
     def enqueue(self, kind: str, job_input: dict[str, Any]) -> UUID:
         """Register a follow-up job."""

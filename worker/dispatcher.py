@@ -1,8 +1,8 @@
 """The dispatcher: moves due rows to Celery and rescues what workers left behind. `python -m worker.dispatcher`.
 
-    wake (NOTIFY, something due, or a fall-back of 1 s)
-      ──► transaction: hold the lease, promote, expire, mark the next jobs ──► commit ──► publish
-      ──► every few seconds: rescue lapsed leases, send lost messages again
+    wake (NOTIFY, something due, room in a window, or a fall-back of 1 s)
+      ──► look ──► promote, expire, mark the next jobs ──► commit ──► publish
+      ──► every few seconds: renew the lease, rescue lapsed ones, send lost messages again
 
 One is active by a lease in database time; a second stands by and takes over when the lease lapses.
 """
@@ -27,7 +27,7 @@ from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 from worker import dispatching
 from worker.celery_app import create_celery_app
-from worker.dispatching import Change, Dispatch
+from worker.dispatching import Dispatch, View
 from worker.publisher import BrokerAway, Publisher
 from worker.rescue import rescue
 
@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10.0
 FALLBACK_SECONDS = 1.0
+WINDOW_SECONDS = 0.025
 SWEEP_SECONDS = 5.0
 SUSPICIOUS_SECONDS = 5.0
 OVERDUE_SECONDS = 600.0
@@ -53,6 +54,7 @@ class Dispatcher:
         self._connection: Connection[Any] | None = None
         self._active = False
         self._broker_failures = 0
+        self._renew_at = 0.0
         self._next_sweep = 0.0
         self._rescue_from = 0.0
 
@@ -65,8 +67,9 @@ class Dispatcher:
         while not self._stop.is_set():
             try:
                 connection = self._open()
-                more = self.run_round(connection)
-                self._wait(connection, 0.0 if more else self._pause(connection))
+                pause = self.run_round(connection)
+                if pause > 0:
+                    self._wait(connection, pause)
             except psycopg.Error as error:
                 logger.warning("PostgreSQL does not answer (%s), trying again", type(error).__name__)
                 self._close()
@@ -75,27 +78,49 @@ class Dispatcher:
                 self._stop.wait(FALLBACK_SECONDS)
         self.retire()
 
-    def run_round(self, connection: Connection[Any]) -> bool:
-        """Do what is due once; True when there may be more at once."""
-        with connection.transaction():
-            active = dispatching.hold_lease(connection, self._holder, LEASE_SECONDS)
-            if active != self._active:
-                logger.info("dispatcher %s is %s", self._holder, "active" if active else "standing by")
-                self._active = active
-            if not active:
-                return False
-            changes = dispatching.promote(connection) + dispatching.expire(connection)
-            marked = self._mark(connection)
+    def run_round(self, connection: Connection[Any]) -> float:
+        """Do what is due; gives the seconds to wait for a nudge before the next round."""
+        if not self._hold_lease(connection):
+            return FALLBACK_SECONDS
+        view = dispatching.look(connection, QUEUES)
+        changes = dispatching.promote(connection) if view.due else []
+        changes += dispatching.expire(connection) if view.late else []
+        ready = QUEUES if changes else view.ready
+        # Each statement is committed before the first message is published.
+        marked = [
+            dispatch
+            for queue in ready
+            for dispatch in dispatching.mark_dispatched(connection, queue, self._settings.dispatch_window)
+        ]
         self._publish(connection, marked)
-        self._announce(changes)
+        for change in changes:
+            self._events.publish(change.job_id, change.version)
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
             self.sweep(connection)
-        return bool(marked or len(changes) >= dispatching.BATCH) and not self._broker_failures
+        return self._pause(view, changed=bool(changes))
 
-    def _mark(self, connection: Connection[Any]) -> list[Dispatch]:
-        window = self._settings.dispatch_window
-        return [marked for queue in QUEUES for marked in dispatching.mark_dispatched(connection, queue, window)]
+    def _pause(self, view: View, *, changed: bool) -> float:
+        if self._broker_failures:
+            return BROKER_PAUSES_SECONDS[min(self._broker_failures, len(BROKER_PAUSES_SECONDS)) - 1]
+        if changed:
+            return 0.0
+        if view.ready:
+            # More may wait than the windows hold; nobody tells when a claim makes room.
+            return WINDOW_SECONDS
+        due = view.seconds_to_next
+        return FALLBACK_SECONDS if due is None else min(max(due, 0.001), FALLBACK_SECONDS)
+
+    def _hold_lease(self, connection: Connection[Any]) -> bool:
+        # In this process's clock only to save a statement: after a freeze the clock says that it is long ago.
+        if self._active and time.monotonic() < self._renew_at:
+            return True
+        self._renew_at = time.monotonic() + LEASE_SECONDS / 3
+        active = dispatching.hold_lease(connection, self._holder, LEASE_SECONDS)
+        if active != self._active:
+            logger.info("dispatcher %s is %s", self._holder, "active" if active else "standing by")
+            self._active = active
+        return active
 
     def _publish(self, connection: Connection[Any], marked: list[Dispatch]) -> None:
         for position, dispatch in enumerate(marked):
@@ -114,10 +139,6 @@ class Dispatcher:
         if self._broker_failures == 0:
             logger.warning("the broker does not answer, jobs wait in PostgreSQL: %s", type(error).__name__)
         self._broker_failures += 1
-
-    def _announce(self, changes: list[Change]) -> None:
-        for change in changes:
-            self._events.publish(change.job_id, change.version)
 
     def sweep(self, connection: Connection[Any]) -> None:
         """Rescue lapsed leases and send lost messages again."""
@@ -141,14 +162,6 @@ class Dispatcher:
         if waiting < overdue:
             again = dispatching.send_again(connection, queue, SUSPICIOUS_SECONDS)
             logger.warning("queue %s: %s messages for %s jobs, %s are sent again", queue, waiting, overdue, again)
-
-    def _pause(self, connection: Connection[Any]) -> float:
-        if self._broker_failures:
-            return BROKER_PAUSES_SECONDS[min(self._broker_failures, len(BROKER_PAUSES_SECONDS)) - 1]
-        if not self._active:
-            return FALLBACK_SECONDS
-        due = dispatching.seconds_to_next(connection)
-        return FALLBACK_SECONDS if due is None else min(max(due, 0.0), FALLBACK_SECONDS)
 
     def _wait(self, connection: Connection[Any], seconds: float) -> None:
         if self._broker_failures:

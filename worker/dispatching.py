@@ -4,6 +4,7 @@ A dispatched row is marked and committed before its message is published. A cras
 without a message, which `find_undelivered` finds.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 from uuid import UUID
@@ -57,19 +58,36 @@ WHERE id IN (
 RETURNING id, version
 """
 
-# Priority, then age, while fewer than `window` of the queue's jobs wait in the broker: what is decided late can still
-# be overtaken by what is urgent.
+# One look tells a round what there is to do, so that a nudge costs two statements and an idle second one.
+_LOOK = """
+SELECT
+    EXISTS (SELECT 1 FROM jobs WHERE state IN ('scheduled', 'retrying') AND run_at <= clock_timestamp()),
+    EXISTS (SELECT 1 FROM jobs
+            WHERE state IN ('scheduled', 'queued') AND started_at IS NULL AND ttl_at <= clock_timestamp()),
+    ARRAY(SELECT queue FROM unnest(%(queues)s::text[]) AS queue
+          WHERE EXISTS (SELECT 1 FROM jobs
+                        WHERE jobs.queue = queue.queue AND state = 'queued' AND dispatched_at IS NULL)),
+    extract(epoch FROM least(
+        (SELECT min(run_at) FROM jobs WHERE state IN ('scheduled', 'retrying')),
+        (SELECT min(ttl_at) FROM jobs
+         WHERE state IN ('scheduled', 'queued') AND ttl_at IS NOT NULL AND started_at IS NULL)
+    ) - clock_timestamp())::float8
+"""
+
+# Priority, then age, while few of the queue's jobs wait in the broker: what is decided late can still be overtaken by
+# what is urgent. A window is filled when it is half empty, not for every job that leaves it.
 _DISPATCH = """
+WITH room AS (
+    SELECT %(window)s - count(*) AS places FROM (
+        SELECT 1 FROM jobs WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NOT NULL
+        LIMIT %(window)s
+    ) AS waiting
+)
 UPDATE jobs SET dispatched_at = clock_timestamp(), dispatch_seq = dispatch_seq + 1
 WHERE id IN (
     SELECT id FROM jobs WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NULL
     ORDER BY priority DESC, run_at, id
-    LIMIT greatest(%(window)s - (
-        SELECT count(*) FROM (
-            SELECT 1 FROM jobs WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NOT NULL
-            LIMIT %(window)s
-        ) AS waiting
-    ), 0)
+    LIMIT (SELECT CASE WHEN places * 2 >= %(window)s THEN places ELSE 0 END FROM room)
     FOR NO KEY UPDATE SKIP LOCKED
 )
 RETURNING id, kind, queue, dispatch_seq
@@ -91,14 +109,6 @@ WHERE id IN (
 )
 """
 
-_SECONDS_TO_NEXT = """
-SELECT extract(epoch FROM least(
-    (SELECT min(run_at) FROM jobs WHERE state IN ('scheduled', 'retrying')),
-    (SELECT min(ttl_at) FROM jobs
-     WHERE state IN ('scheduled', 'queued') AND ttl_at IS NOT NULL AND started_at IS NULL)
-) - clock_timestamp())::float8
-"""
-
 BATCH = 500
 
 
@@ -110,6 +120,25 @@ def hold_lease(connection: Connection[Any], holder: UUID, seconds: float) -> boo
 def give_up_lease(connection: Connection[Any], holder: UUID) -> None:
     """Let a stand-by take over at once."""
     connection.execute(_GIVE_UP_LEASE, (holder,))
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Is what there is to do: due or late rows, queues with rows to dispatch, seconds until something becomes due."""
+
+    due: bool
+    late: bool
+    ready: list[str]
+    seconds_to_next: float | None
+
+
+def look(connection: Connection[Any], queues: Sequence[str]) -> View:
+    """See what there is to do."""
+    with connection.cursor(row_factory=args_row(View)) as cursor:
+        view = cursor.execute(_LOOK, {"queues": list(queues)}, prepare=True).fetchone()
+    if view is None:
+        raise RuntimeError("a SELECT without FROM gives one row")
+    return view
 
 
 def promote(connection: Connection[Any]) -> list[Change]:
@@ -128,7 +157,7 @@ def _changes(connection: Connection[Any], statement: LiteralString) -> list[Chan
 
 
 def mark_dispatched(connection: Connection[Any], queue: str, window: int) -> list[Dispatch]:
-    """Mark the next jobs of a queue as dispatched, at most so many that `window` wait in the broker."""
+    """Mark a queue's next jobs as dispatched: fills the window in the broker once half of it has left."""
     with connection.cursor(row_factory=args_row(Dispatch)) as cursor:
         return cursor.execute(_DISPATCH, {"queue": queue, "window": window}, prepare=True).fetchall()
 
@@ -147,9 +176,3 @@ def count_overdue(connection: Connection[Any], queue: str, seconds: float) -> in
 def send_again(connection: Connection[Any], queue: str, seconds: float) -> int:
     """Let the overdue jobs of a queue be dispatched anew; a doubled message is refused at the claim."""
     return connection.execute(_SEND_AGAIN, (queue, seconds)).rowcount
-
-
-def seconds_to_next(connection: Connection[Any]) -> float | None:
-    """Tell how long nothing becomes due; None when nothing is planned."""
-    row = connection.execute(_SECONDS_TO_NEXT).fetchone()
-    return None if row is None or row[0] is None else float(row[0])

@@ -15,9 +15,8 @@ def flower_environment(settings: Settings) -> dict[str, str]:
     """Give Flower's options as its environment variables; ends the process when there is no password."""
     password = settings.flower_password.get_secret_value()
     if len(password) < _SHORTEST_PASSWORD:
-        sys.exit(
-            f"{environment_name('flower_password')}: Flower needs a password of at least {_SHORTEST_PASSWORD} characters"
-        )
+        name = environment_name("flower_password")
+        sys.exit(f"{name}: Flower needs a password of at least {_SHORTEST_PASSWORD} characters")
     return {
         "FLOWER_BASIC_AUTH": f"{settings.flower_user}:{password}",
         "FLOWER_ADDRESS": settings.flower_host,

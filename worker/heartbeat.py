@@ -5,8 +5,12 @@ the GIL for longer than three quarters of a lease would starve it; C code that w
 """
 
 import logging
+import math
+import os
+import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +26,14 @@ logger = logging.getLogger(__name__)
 
 PROGRESS_SECONDS = 0.25
 """The shortest time between two progress writes of a job."""
+LOOK_SECONDS = 1.0
+"""The shortest time between two looks for a cancel request that a handler asks for."""
+STOP_LOOK_SECONDS = 0.25
+"""How often a running job's heartbeat looks whether the worker is stopping."""
+FINISH_SECONDS = 2.5
+"""How long a job may go on after the worker began to stop; then it is put back."""
+ANNOUNCE_SECONDS = 0.05
+"""How long a job runs before others are told that it does: most short jobs need no such hint."""
 
 
 @dataclass(slots=True)
@@ -29,20 +41,29 @@ class Watch:
     """Is what is known about the job being watched; `progress` is what was reported and not yet written."""
 
     held: Claim
+    announce_at: float
     next_beat: float
     next_report: float = 0.0
+    next_look: float = 0.0
     progress: Progress | None = None
+    asked: bool = False
     cancel_requested: bool = False
     past_deadline: bool = False
     lost: bool = False
 
 
+def _never() -> bool:
+    return False
+
+
 class Heartbeat:
     """Watches at most one job at a time."""
 
-    def __init__(self, settings: Settings, events: EventPublisher) -> None:
+    def __init__(self, settings: Settings, events: EventPublisher, is_stopping: Callable[[], bool]) -> None:
         self._settings = settings
         self._events = events
+        self._is_stopping = is_stopping
+        self._cut_at = math.inf
         self._changed = threading.Condition()
         self._watch: Watch | None = None
         self._closed = False
@@ -53,7 +74,8 @@ class Heartbeat:
     def watch(self, held: Claim) -> Watch:
         """Begin to renew a claim's lease."""
         with self._changed:
-            self._watch = Watch(held, next_beat=time.monotonic() + self._settings.heartbeat_seconds)
+            now = time.monotonic()
+            self._watch = Watch(held, now + ANNOUNCE_SECONDS, now + self._settings.heartbeat_seconds)
             self._changed.notify()
             return self._watch
 
@@ -72,6 +94,13 @@ class Heartbeat:
             watch.progress = progress
             self._changed.notify()
 
+    def ask(self, watch: Watch) -> None:
+        """Have the ledger asked for a cancel request soon, at most once a second."""
+        if not watch.asked:
+            with self._changed:
+                watch.asked = True
+                self._changed.notify()
+
     def close(self) -> None:
         """End the thread and its connection."""
         with self._changed:
@@ -81,9 +110,16 @@ class Heartbeat:
 
     def _beat_for_ever(self) -> None:
         while (watch := self._next_beat()) is not None:
+            if watch.announce_at != math.inf:
+                watch.announce_at = math.inf
+                self._events.publish(watch.held.job_id, watch.held.version)
+                continue
             self._beat(watch)
-            watch.next_beat = time.monotonic() + self._settings.heartbeat_seconds
-            watch.next_report = time.monotonic() + PROGRESS_SECONDS
+            now = time.monotonic()
+            watch.next_beat = now + self._settings.heartbeat_seconds
+            watch.next_report = now + PROGRESS_SECONDS
+            watch.next_look = now + LOOK_SECONDS
+            watch.asked = False
         if self._connection is not None:
             self._connection.close()
 
@@ -94,11 +130,28 @@ class Heartbeat:
                 if watch is None:
                     self._changed.wait()
                     continue
-                due = watch.next_beat if watch.progress is None else min(watch.next_beat, watch.next_report)
-                if due <= time.monotonic():
+                due = min(
+                    watch.announce_at,
+                    watch.next_beat,
+                    math.inf if watch.progress is None else watch.next_report,
+                    watch.next_look if watch.asked else math.inf,
+                )
+                now = time.monotonic()
+                if due <= now:
                     return watch
-                self._changed.wait(due - time.monotonic())
+                self._cut_off_when_stopping(now)
+                self._changed.wait(min(due - now, STOP_LOOK_SECONDS))
         return None
+
+    def _cut_off_when_stopping(self, now: float) -> None:
+        # Celery gives a child a tenth of a second between its own SIGTERM and SIGKILL, which is too short to write
+        # anything down. So the handler is ended by the same signal while there is still time to put its job back.
+        if self._cut_at == math.inf and self._is_stopping():
+            self._cut_at = now + FINISH_SECONDS
+        if self._cut_at <= now:
+            self._cut_at = math.inf
+            self._is_stopping = _never
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _beat(self, watch: Watch) -> None:
         with self._changed:

@@ -54,7 +54,8 @@ class Runner:
 
     def begin_child(self) -> Child:
         """Open what this process needs; nothing opened before the fork is used after it."""
-        self._child = Child(self._settings, f"{socket.gethostname()}:{os.getpid()}")
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._child = Child(self._settings, worker, lambda: bool(self._stopping[0]))
         return self._child
 
     def close(self) -> None:
@@ -75,7 +76,6 @@ class Runner:
         held = child.claim(kind, UUID(job_id), dispatch_seq)
         if held is None:
             raise Ignore
-        child.events.publish(held.job_id, held.version)
         watch = child.heartbeat.watch(held)
         context = AttemptContext(
             held, self._settings, child.storage, child.engine, child.heartbeat, watch, self._kinds
@@ -98,7 +98,9 @@ class Runner:
             self._end(child, kind, watch, context, raised)
         else:
             # The heartbeat goes on until the success is recorded: PostgreSQL may be away just now.
-            ending = child.record(held, lambda connection: finish(connection, held, context, result, context.unwritten))
+            ending = child.record(
+                held, lambda connection: finish(connection, held, context, result, context.last_progress)
+            )
             child.heartbeat.release()
             child.events.publish(held.job_id, ending.version)
             if context.follow_ups:

@@ -53,7 +53,7 @@ class TickScheduler(Scheduler):
         self,
         entry: ScheduleEntry,
         producer: Any = None,
-        advance: bool = True,
+        advance: bool = True,  # noqa: FBT001, FBT002 - Celery's own signature
         **options: Any,
     ) -> Any:
         """Send a tick that names the minute it is due at."""

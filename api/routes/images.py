@@ -1,24 +1,13 @@
 """`/v1/images`: pictures to be resized."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from api.deps import CallerDep, ResourcesDep
 from api.images import KIND, image_body, resize
+from api.job_openapi import JOB_RESPONSES
 from api.job_responses import WaitDep
 from api.problems import problems
 from shared.job_kind import JobKind
-from shared.schemas import Job
-
-_JOB: dict[int | str, dict[str, Any]] = {
-    200: {"model": Job, "description": "With `Prefer: wait=N`: the job is done, however it ended."},
-    202: {
-        "model": Job,
-        "description": "Accepted: the file is stored and the job is committed.",
-        "headers": {"Location": {"schema": {"type": "string"}, "description": "The job's path."}},
-    },
-}
 
 
 def make_router(kinds: dict[str, JobKind]) -> APIRouter:
@@ -30,7 +19,7 @@ def make_router(kinds: dict[str, JobKind]) -> APIRouter:
     @router.post(
         "",
         status_code=202,
-        responses=_JOB | problems(401, 404, 415, 507),
+        responses=JOB_RESPONSES | problems(401, 404, 415, 507),
         openapi_extra={"requestBody": image_body(kinds[KIND])},
     )
     async def resize_image(request: Request, caller: CallerDep, resources: ResourcesDep, wait: WaitDep) -> Response:

@@ -1,7 +1,10 @@
 """Kinds that end in every way a handler can."""
 
+import os
+import signal
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 from shared.job_context import JobContext
 from shared.job_kind import JobInput, JobResult, job
@@ -60,4 +63,30 @@ async def echo_words_later(words: Words, context: JobContext) -> Echo:
 @job("test.internal", access="internal")
 def echo_internally(words: Words, context: JobContext) -> Echo:
     """Give the text back; not for the public."""
+    return Echo(text=words.text, attempt=context.attempt)
+
+
+class Gate(JobInput):
+    """Names a FIFO: opening it blocks until the test opens its other end."""
+
+    path: str
+
+
+@job("test.gate", max_attempts=3, timeout=timedelta(seconds=60))
+def pass_gate(gate: Gate, context: JobContext) -> Echo:
+    """Say which process runs, wait at the gate, give back what comes through it."""
+    context.progress(0, 1, str(os.getpid()))
+    return Echo(text=Path(gate.path).read_text(), attempt=context.attempt)
+
+
+@job("test.hang", max_attempts=1, timeout=timedelta(seconds=1))
+def hang_at_gate(gate: Gate, context: JobContext) -> Echo:
+    """Wait at the gate for longer than the kind allows."""
+    return Echo(text=Path(gate.path).read_text(), attempt=context.attempt)
+
+
+@job("test.kill", max_attempts=2, timeout=timedelta(seconds=30))
+def kill_itself(words: Words, context: JobContext) -> Echo:
+    """Take its own process away."""
+    os.kill(os.getpid(), signal.SIGKILL)
     return Echo(text=words.text, attempt=context.attempt)

@@ -59,7 +59,7 @@ def test_the_frame_has_every_field_of_the_model(post: Post, app: FastAPI) -> Non
         ({"surprise": 1}, "/surprise", "extra_forbidden"),
         ({"input": {"text": "x", "colour": "red"}}, "/input/colour", "extra_forbidden"),
         ({"input": {"text": 7}}, "/input/text", "string_type"),
-        ({"input": None}, "/input", "model_attributes_type"),
+        ({"input": None}, "/input", "model_type"),
         ({"priority": 101}, "/priority", "less_than_equal"),
         ({"priority": 1.5}, "/priority", "int_from_float"),
         ({"tags": ["x"] * 21}, "/tags", "too_long"),

@@ -1,0 +1,89 @@
+"""A whole Jobyard of real processes, with a short lease so that a rescue is soon."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from ops.ports import free_port
+from ops.stack import Stack
+
+LEASE_SECONDS = 2
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Yard:
+    """Is a running Jobyard and a client that is signed in."""
+
+    stack: Stack
+    client: httpx2.Client
+    gates: Path
+
+    def enqueue(self, kind: str, job_input: JSON, **options: Any) -> str:
+        """Enqueue a job; gives its path."""
+        answer = self.client.post("/v1/jobs", json={"kind": kind, "input": job_input} | options)
+        assert answer.status_code == 202, answer.text
+        return answer.headers["location"]
+
+    def read(self, path: str) -> JSON:
+        """Read a job."""
+        return self.client.get(path).raise_for_status().json()
+
+    def wait(self, path: str) -> JSON:
+        """Wait for a job's end."""
+        for _ in range(4):
+            job: JSON = self.client.get(path, headers={"Prefer": "wait=30"}).raise_for_status().json()
+            if job["done"]:
+                return job
+        raise AssertionError(f"not done: {job}")
+
+    def wait_for_attempt(self, path: str, number: int) -> int:
+        """Wait until so many attempts have begun and the newest has said which process runs it; gives that."""
+        job = self.read(path)
+        while not (job["attempt"] == number and job["state"] == "running" and job["progress"]["message"]):
+            assert not job["done"], job
+            headers = {"Prefer": "wait=30", "If-None-Match": f'"{job["version"]}"'}
+            answer = self.client.get(path, headers=headers)
+            assert answer.status_code == 200, "no change within 30 s"
+            job = answer.json()
+        return int(job["progress"]["message"])
+
+    def make_gate(self, name: str) -> Path:
+        """Make a gate at which a job waits."""
+        gate = self.gates / name
+        os.mkfifo(gate)
+        return gate
+
+
+def open_gate(gate: Path, text: str) -> None:
+    """Let through whoever waits at a gate."""
+    gate.write_text(text)
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """Run a Jobyard for a module's tests."""
+    var = tmp_path_factory.mktemp("yard")
+    environment = {
+        "JOBYARD_JOB_MODULES": "worker.jobs,tests.kinds",
+        "JOBYARD_LEASE_SECONDS": str(LEASE_SECONDS),
+        "JOBYARD_ENVIRONMENT": "test",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    ports = {"JOBYARD_PORT": str(free_port()), "JOBYARD_FLOWER_PORT": str(free_port())}
+    only = ("web", "dispatcher", "worker", "flower")
+    # With fsync, as in production: the promise is about commits that survive a crash.
+    with (
+        Stack(var, given=ports, only=only, environment=environment) as stack,
+        httpx2.Client(base_url=stack.endpoints.api_url, timeout=40) as client,
+    ):
+        account = {"email": "faults@example.com", "password": "long enough for a test"}
+        client.post("/v1/auth/register", json=account).raise_for_status()
+        tokens = client.post("/v1/auth/login", json=account).raise_for_status().json()
+        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        yield Yard(stack, client, tmp_path_factory.mktemp("gates"))

@@ -1,0 +1,115 @@
+"""Workers that are killed, stopped, frozen or that kill themselves, and what becomes of their jobs."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+
+from tests.faults.conftest import Yard, open_gate
+
+
+def history(yard: Yard, path: str) -> list[str]:
+    answer = yard.client.get(f"{path}/attempts").raise_for_status()
+    return [attempt["outcome"] for attempt in answer.json()]
+
+
+def test_a_killed_child_costs_an_attempt_and_no_job(yard: Yard) -> None:
+    gate = yard.make_gate("child")
+    path = yard.enqueue("test.gate", {"path": str(gate)})
+    os.kill(yard.wait_for_attempt(path, 1), signal.SIGKILL)
+    yard.wait_for_attempt(path, 2)
+    open_gate(gate, "through")
+    job = yard.wait(path)
+    assert (job["state"], job["result"]) == ("succeeded", {"text": "through", "attempt": 2})
+    assert history(yard, path) == ["worker_lost", "succeeded"]
+
+
+def test_a_killed_worker_costs_an_attempt_and_no_job(yard: Yard) -> None:
+    gate = yard.make_gate("worker")
+    path = yard.enqueue("test.gate", {"path": str(gate)})
+    yard.wait_for_attempt(path, 1)
+    yard.stack.supervisor.signal_group("worker", signal.SIGKILL)
+    yard.wait_for_attempt(path, 2)
+    open_gate(gate, "through")
+    assert yard.wait(path)["state"] == "succeeded"
+    assert history(yard, path) == ["worker_lost", "succeeded"]
+
+
+def test_a_frozen_child_that_wakes_up_after_its_lease_records_nothing(yard: Yard) -> None:
+    gate = yard.make_gate("frozen")
+    path = yard.enqueue("test.gate", {"path": str(gate)})
+    frozen = yard.wait_for_attempt(path, 1)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        yard.wait_for_attempt(path, 2)
+    finally:
+        os.kill(frozen, signal.SIGCONT)
+    # Both wait at the same gate and both are let through.
+    with ThreadPoolExecutor() as pool:
+        pool.submit(open_gate, gate, "through").result()
+        job = yard.wait(path)
+    assert job["state"] == "succeeded"
+    assert job["result"]["attempt"] == 2
+    assert history(yard, path) == ["worker_lost", "succeeded"]
+
+
+def test_a_stopped_worker_puts_its_job_back_without_losing_an_attempt(yard: Yard) -> None:
+    gate = yard.make_gate("stopped")
+    path = yard.enqueue("test.gate", {"path": str(gate)})
+    yard.wait_for_attempt(path, 1)
+    os.kill(yard.stack.supervisor.pid("worker"), signal.SIGTERM)
+    job = yard.read(path)
+    while history(yard, path) != ["put_back", None]:
+        answer = yard.client.get(path, headers={"Prefer": "wait=30", "If-None-Match": f'"{job["version"]}"'})
+        assert answer.status_code == 200
+        job = answer.json()
+    assert job["attempt"] == 1
+    open_gate(gate, "through")
+    assert yard.wait(path)["result"] == {"text": "through", "attempt": 1}
+
+
+def test_a_job_that_kills_its_worker_starts_exactly_max_attempts_times(yard: Yard) -> None:
+    path = yard.enqueue("test.kill", {})
+    job = yard.wait(path)
+    assert (job["state"], job["error"]["code"], job["attempt"]) == ("failed", "worker_lost", 2)
+    assert history(yard, path) == ["worker_lost", "worker_lost"]
+
+
+def test_a_job_past_its_time_limit_frees_its_slot(yard: Yard) -> None:
+    gates = [yard.make_gate(f"hang-{number}") for number in range(3)]
+    paths = [yard.enqueue("test.hang", {"path": str(gate)}) for gate in gates]
+    for path in paths:
+        assert yard.wait(path)["error"]["code"] == "timeout"
+    assert yard.wait(yard.enqueue("test.echo", {"text": "free"}))["state"] == "succeeded"
+
+
+def test_a_running_job_is_cancelled(yard: Yard) -> None:
+    path = yard.enqueue("demo.countdown", {"steps": 1000, "step_seconds": 0.05})
+    job = yard.read(path)
+    while job["progress"]["completed"] is None:
+        answer = yard.client.get(path, headers={"Prefer": "wait=30", "If-None-Match": f'"{job["version"]}"'})
+        job = answer.raise_for_status().json()
+    assert yard.client.post(f"{path}/cancel").json()["cancel_requested"] is True
+    job = yard.wait(path)
+    assert (job["state"], job["error"]["code"]) == ("cancelled", "cancelled")
+
+
+def test_flower_shows_how_jobs_ended(yard: Yard) -> None:
+    endings = {"return": "SUCCESS", "fail": "FAILURE", "retry": "RETRY"}
+    paths = {ending: yard.enqueue("test.echo", {"ending": ending}, max_attempts=2) for ending in endings}
+    for path in paths.values():
+        yard.wait(path)
+    endpoints = yard.stack.endpoints
+    credentials = (endpoints.flower_user, endpoints.flower_password)
+    with httpx2.Client(base_url=endpoints.flower_url) as operator:
+        assert operator.get("/api/tasks").status_code == 401
+        for ending, expected in endings.items():
+            task_id = paths[ending].rpartition("/")[2] + ":1"
+            # Events reach Flower a moment after the job's end.
+            for _ in range(1000):
+                answer = operator.get(f"/api/task/info/{task_id}", auth=credentials)
+                if answer.status_code == 200 and answer.json()["state"] == expected:
+                    break
+            shown = answer.json()
+            assert (shown["name"], shown["state"]) == ("test.echo", expected)
