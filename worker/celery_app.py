@@ -68,6 +68,7 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_connection_timeout": 1,
         "broker_pool_acquire_timeout": 1,
+        "broker_transport": "worker.redis_transport:Transport",
         "broker_transport_options": BROKER_TRANSPORT_OPTIONS,
         "task_publish_retry": False,
         "timezone": settings.time_zone,

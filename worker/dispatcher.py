@@ -85,28 +85,28 @@ class Dispatcher:
         view = dispatching.look(connection, QUEUES)
         changes = dispatching.promote(connection) if view.due else []
         changes += dispatching.expire(connection) if view.late else []
-        ready = QUEUES if changes else view.ready
-        # Each statement is committed before the first message is published.
-        marked = [
-            dispatch
-            for queue in ready
-            for dispatch in dispatching.mark_dispatched(connection, queue, self._settings.dispatch_window)
+        batches = [
+            dispatching.mark_dispatched(connection, queue, self._settings.dispatch_window)
+            for queue in (QUEUES if changes else view.ready)
         ]
-        self._publish(connection, marked)
+        # Each statement is committed before the first message is published.
+        self._publish(connection, [dispatch for batch in batches for dispatch in batch])
         for change in changes:
             self._events.publish(change.job_id, change.version)
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
             self.sweep(connection)
-        return self._pause(view, changed=bool(changes))
+        # A batch ends with the queue, or with the window, whose least room is half of it.
+        more_waits = any(not 0 < len(batch) * 2 < self._settings.dispatch_window for batch in batches)
+        return self._pause(view, changed=bool(changes), more_waits=more_waits)
 
-    def _pause(self, view: View, *, changed: bool) -> float:
+    def _pause(self, view: View, *, changed: bool, more_waits: bool) -> float:
         if self._broker_failures:
             return BROKER_PAUSES_SECONDS[min(self._broker_failures, len(BROKER_PAUSES_SECONDS)) - 1]
-        if changed:
+        if changed and not more_waits:
             return 0.0
-        if view.ready:
-            # More may wait than the windows hold; nobody tells when a claim makes room.
+        if more_waits:
+            # Nobody tells when a claim makes room.
             return WINDOW_SECONDS
         due = view.seconds_to_next
         return FALLBACK_SECONDS if due is None else min(max(due, 0.001), FALLBACK_SECONDS)
