@@ -33,7 +33,7 @@ async def get_resources(request: Request) -> Resources:
 def read_caller(request: Request, resources: Resources) -> Caller:
     """Give who makes the request; raises `Unauthorized`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    if scheme.lower() != "bearer":
         raise Unauthorized("This needs an access token: Authorization: Bearer …")
     return resources.tokens.read(token)
 

@@ -36,11 +36,13 @@ class Yard:
 
     def wait(self, path: str) -> JSON:
         """Wait for a job's end."""
+        job = self.read(path)
         for _ in range(4):
-            job: JSON = self.client.get(path, headers={"Prefer": "wait=30"}).raise_for_status().json()
             if job["done"]:
                 return job
-        raise AssertionError(f"not done: {job}")
+            job = self.client.get(path, headers={"Prefer": "wait=30"}).raise_for_status().json()
+        assert job["done"], job
+        return job
 
     def wait_for_attempt(self, path: str, number: int) -> int:
         """Wait until so many attempts have begun and the newest has said which process runs it; gives that."""

@@ -102,14 +102,20 @@ def test_flower_shows_how_jobs_ended(yard: Yard) -> None:
         yard.wait(path)
     endpoints = yard.stack.endpoints
     credentials = (endpoints.flower_user, endpoints.flower_password)
-    with httpx2.Client(base_url=endpoints.flower_url) as operator:
-        assert operator.get("/api/tasks").status_code == 401
+    with httpx2.Client(base_url=endpoints.flower_url, auth=credentials) as operator:
+        assert operator.get("/api/tasks", auth=None).status_code == 401
         for ending, expected in endings.items():
             task_id = paths[ending].rpartition("/")[2] + ":1"
-            # Events reach Flower a moment after the job's end.
-            for _ in range(1000):
-                answer = operator.get(f"/api/task/info/{task_id}", auth=credentials)
-                if answer.status_code == 200 and answer.json()["state"] == expected:
-                    break
-            shown = answer.json()
-            assert (shown["name"], shown["state"]) == ("test.echo", expected)
+            assert show_task(operator, task_id, expected) == {"name": "test.echo", "state": expected}
+
+
+def show_task(operator: httpx2.Client, task_id: str, expected: str) -> dict[str, str]:
+    """Read what Flower shows of a task; events reach it a moment after the job's end."""
+    shown: dict[str, str] = {}
+    for _ in range(1000):
+        answer = operator.get(f"/api/task/info/{task_id}")
+        if answer.status_code == 200:
+            shown = {name: answer.json()[name] for name in ("name", "state")}
+        if shown.get("state") == expected:
+            break
+    return shown

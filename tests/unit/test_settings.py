@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import DEVELOPMENT_SECRET, environment_name, environment_names
-from shared.settings import Settings
+from shared.settings import DEVELOPMENT_SECRET, Settings, environment_name, environment_names
 
 ROOT = Path(__file__).resolve().parents[2]
 

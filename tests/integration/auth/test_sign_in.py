@@ -142,7 +142,7 @@ def test_a_form_in_plain_utf8_is_read(client: TestClient) -> None:
 def test_another_content_type_is_refused(client: TestClient, headers: dict[str, str]) -> None:
     response = client.post("/v1/auth/token", content=urlencode(form()).encode(), headers=headers)
     assert response.status_code == 415
-    assert response.json()["code"] == "form_expected"
+    assert response.json()["code"] == "content_type_not_supported"
 
 
 @pytest.mark.parametrize(

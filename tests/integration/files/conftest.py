@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ StartServer = Callable[..., Server]
 
 
 @contextmanager
-def _run(settings: Settings, shell_prefix: str) -> Iterator[Server]:
+def _run(settings: Settings, shell_prefix: str) -> Generator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         host, port = free.getsockname()
     environment = os.environ | {
@@ -73,7 +73,7 @@ def _wait_until_it_listens(process: "subprocess.Popen[bytes]", host: str, port: 
 
 
 @pytest.fixture
-def start_server(settings: Settings) -> Iterator[StartServer]:
+def start_server(settings: Settings) -> Generator[StartServer]:
     """Give what starts `python -m api`, after a line of shell if one is given."""
     with ExitStack() as stack:
 
