@@ -4,12 +4,12 @@ import uvicorn
 
 from shared.settings import get_settings
 
-GRACE_SECONDS = 8
+GRACE_SECONDS = 5
 BACKLOG = 2048
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; requests under way get 8 s to end."""
+    """Serve until SIGTERM or SIGINT; requests under way get 5 s to end."""
     settings = get_settings()
     uvicorn.run(
         "api.app:create_app",

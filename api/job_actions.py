@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from fastapi import Response
+from pydantic import ValidationError
 
 from api.job_responses import job_response, read, wait_until_done
 from api.resources import Resources
@@ -65,7 +66,10 @@ async def retry(resources: Resources, owner_id: UUID, job_id: UUID) -> Response:
         raise IllegalTransition(f"The job is {old.state}; only failed, cancelled and expired jobs can be retried.")
     if kind is None or kind.access != "public":
         raise IllegalTransition(f"Jobs of the kind {old.kind} cannot be retried by hand.")
-    checked = kind.input_model.model_validate(old.input)
+    try:
+        checked = kind.input_model.model_validate(old.input)
+    except ValidationError as error:
+        raise IllegalTransition(f"The kind {old.kind} has changed; it no longer takes this job's input.") from error
     new = NewJob(
         owner_id=owner_id,
         kind=kind.name,

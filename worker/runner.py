@@ -98,10 +98,11 @@ class Runner:
             self._end(child, kind, watch, context, raised)
         else:
             # The heartbeat goes on until the success is recorded: PostgreSQL may be away just now.
-            ending = child.record(
-                held, lambda connection: finish(connection, held, context, result, context.last_progress)
-            )
-            child.heartbeat.release()
+            report = context.last_progress
+            try:
+                ending = child.record(held, lambda connection: finish(connection, held, context, result, report))
+            finally:
+                child.heartbeat.release()
             child.events.publish(held.job_id, ending.version)
             if context.follow_ups:
                 child.nudge()

@@ -1,4 +1,4 @@
-"""`jobs.purge`: forgets jobs that ended long ago. Their attempts go with them, their files stay."""
+"""`jobs.purge`: forgets jobs that ended long ago. Their attempts and e-mails go with them, their files stay."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select
 from shared.job_context import JobContext
 from shared.job_kind import JobInput, JobResult, job
 from shared.job_state import TERMINAL
-from shared.models import Job
+from shared.models import Email, Job
 
 
 class JobsPurgeInput(JobInput):
@@ -46,4 +46,8 @@ def _purge_batch(context: JobContext, age: timedelta, batch_size: int) -> int:
         .with_for_update(skip_locked=True)
     )
     with context.session() as session:
-        return len(session.scalars(delete(Job).where(Job.id.in_(over)).returning(Job.id)).all())
+        ids = session.scalars(over).all()
+        # An e-mail without its job says nothing that its owner could still need.
+        session.execute(delete(Email).where(Email.job_id.in_(ids)))
+        session.execute(delete(Job).where(Job.id.in_(ids)))
+        return len(ids)

@@ -196,6 +196,16 @@ def test_retry_makes_a_new_job(client: TestClient, post: Post, owner: Owner) -> 
     assert (job["input"], job["tags"], job["priority"], job["state"]) == (old.json()["input"], ["t"], 3, "queued")
 
 
+def test_a_job_whose_kind_has_changed_is_not_retried(
+    client: TestClient, post: Post, owner: Owner, database: psycopg.Connection
+) -> None:
+    path = post(echo()).headers["location"]
+    client.post(f"{path}/cancel", headers=owner.headers)
+    database.execute("""UPDATE jobs SET input = '{"colour": "red"}'""")
+    answer = client.post(f"{path}/retry", headers=owner.headers)
+    assert (answer.status_code, answer.json()["code"]) == (409, "illegal_transition")
+
+
 def test_delete_is_for_jobs_that_are_done(client: TestClient, post: Post, owner: Owner) -> None:
     path = post(echo()).headers["location"]
     assert client.delete(path, headers=owner.headers).status_code == 409

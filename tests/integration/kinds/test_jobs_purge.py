@@ -53,6 +53,18 @@ def test_files_stay_and_lose_their_job(yard: Yard) -> None:
     assert len(yard.blobs()) == 1
 
 
+def test_emails_go_with_their_job(yard: Yard) -> None:
+    job_id = ended(yard, 60)["id"]
+    other = ended(yard, 1)["id"]
+    for owned in (job_id, other):
+        yard.database.execute(
+            "INSERT INTO emails (id, owner_id, job_id, message_id, sender, subject)"
+            " SELECT gen_random_uuid(), owner_id, id, '<x@y>', 'a@b', 's' FROM jobs WHERE id = %s", (owned,)
+        )  # fmt: skip
+    assert purge(yard) == 1
+    assert yard.database.execute("SELECT job_id FROM emails").fetchall() == [(other,)]
+
+
 def test_a_follow_up_outlives_its_parent(yard: Yard) -> None:
     ended(yard, 60, "follow_up")
     [child] = remaining(yard) - {row[0] for row in yard.database.execute("SELECT id FROM jobs WHERE state <> 'queued'")}
