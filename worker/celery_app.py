@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from celery import Celery, signals
 from kombu.entity import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from shared.job_kind import QUEUES, JobKind, load_job_kinds
 from shared.logs import configure_logging
@@ -35,6 +36,8 @@ def create_celery_app(settings: Settings | None = None) -> Celery:
     settings = settings or get_settings()
     # Celery reads it when its worker is imported: SIGTERM then finishes short jobs and puts long ones back.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
+    # By name and not as `broker_transport`, whose value would take the place of redis:// in every URL that is shown.
+    TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "worker.redis_transport:Transport"))
     app = Celery("jobyard", broker=settings.redis_url, set_as_current=True)
     app.conf.update(_configuration(settings))
     kinds = load_job_kinds(settings.job_modules)
@@ -68,7 +71,6 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "broker_connection_max_retries": None,
         "broker_connection_timeout": 1,
         "broker_pool_acquire_timeout": 1,
-        "broker_transport": "worker.redis_transport:Transport",
         "broker_transport_options": BROKER_TRANSPORT_OPTIONS,
         "task_publish_retry": False,
         "timezone": settings.time_zone,
