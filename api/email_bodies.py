@@ -1,12 +1,10 @@
 """The body of `POST /v1/emails`."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    AwareDatetime,
     BaseModel,
     ConfigDict,
     Field,
@@ -15,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from api.job_bodies import LONGEST_DELAY, Tag
+from api.due_times import DueTime
+from api.job_bodies import Tag
 from shared.mail_address import LONGEST_MAILBOX, Mailbox, is_one_line, parse_mailbox
 
 MOST_RECIPIENTS = 50
@@ -39,13 +38,6 @@ def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not contain NUL")
     return text
-
-
-def _due(moment: datetime) -> datetime | None:
-    now = datetime.now(UTC)
-    if moment > now + LONGEST_DELAY:
-        raise ValueError("must be within a year")
-    return moment if moment > now else None
 
 
 MailboxText = Annotated[
@@ -96,9 +88,7 @@ class EmailBody(BaseModel):
     )
     tags: list[Tag] = Field(default_factory=list[str], max_length=20)
     priority: int = Field(0, ge=-100, le=100, description="Higher goes first.")
-    send_at: Annotated[AwareDatetime, AfterValidator(_due)] | None = Field(
-        None, description="Not before this time; a time that has passed means at once."
-    )
+    send_at: DueTime | None = Field(None, description="Not before this time; a time that has passed means at once.")
 
     @model_validator(mode="after")
     def _require_content_and_few_recipients(self) -> Self:

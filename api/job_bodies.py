@@ -1,22 +1,13 @@
 """The body of `POST /v1/jobs`: one model per public kind, told apart by `kind`, made from the registry."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from api.due_times import LONGEST_DELAY, DueTime
 from shared.job_kind import JobInput, JobKind
 from shared.job_queue import NewJob
-
-LONGEST_DELAY = timedelta(days=366)
-
-
-def _within_a_year(moment: datetime) -> datetime:
-    if moment > datetime.now(UTC) + LONGEST_DELAY:
-        raise ValueError("must be within a year")
-    return moment
-
 
 Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:/-]+$")]
 
@@ -28,9 +19,7 @@ class JobOptions(BaseModel):
 
     tags: list[Tag] = Field(default_factory=list, max_length=20)
     priority: int = Field(0, ge=-100, le=100, description="Higher goes first.")
-    run_at: Annotated[AwareDatetime, AfterValidator(_within_a_year)] | None = Field(
-        None, description="Not before this time."
-    )
+    run_at: DueTime | None = Field(None, description="Not before this time; a time that has passed means at once.")
     ttl_seconds: float | None = Field(
         None, gt=0, le=LONGEST_DELAY.total_seconds(), description="The job expires if it has not started in this time."
     )
