@@ -142,6 +142,17 @@ class RefreshBody(_Body):
 class TokenPair(BaseModel):
     """Holds what a sign-in gives."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln",
+                "token_type": "bearer",
+                "expires_in": 900,
+                "refresh_token": "n3Yq0wF4b1m6T8u2Xc5Vz7Lk9Jh1Gf3Ds5Aa7Qp0We",
+            }
+        }
+    )
+
     access_token: str = Field(
         description="Send it as `Authorization: Bearer …`.", examples=["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.c2ln"]
     )

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.problems import Problem
 from shared import models
@@ -12,6 +13,23 @@ from shared.schemas import Job
 
 MOST_BATCH_FILES = 10
 LONGEST_DESCRIPTION = 1000
+
+_FILE_EXAMPLE: JsonDict = {
+    "id": "0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a",
+    "name": "harbour.jpg",
+    "description": "The harbour at noon",
+    "media_type": "image/jpeg",
+    "size": 482113,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "purpose": "upload",
+    "job_id": None,
+    "created_at": "2026-11-24T12:00:00Z",
+    "expires_at": "2026-12-24T12:00:00Z",
+    "links": {
+        "self": "/v1/files/0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a",
+        "content": "/v1/files/0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a/content",
+    },
+}
 
 
 class FileLinks(BaseModel):
@@ -24,26 +42,7 @@ class FileLinks(BaseModel):
 class File(BaseModel):
     """Is a stored file as its owner sees it."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "id": "0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a",
-                "name": "harbour.jpg",
-                "description": "The harbour at noon",
-                "media_type": "image/jpeg",
-                "size": 482113,
-                "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-                "purpose": "upload",
-                "job_id": None,
-                "created_at": "2026-11-24T12:00:00Z",
-                "expires_at": "2026-12-24T12:00:00Z",
-                "links": {
-                    "self": "/v1/files/0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a",
-                    "content": "/v1/files/0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a/content",
-                },
-            }
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"example": _FILE_EXAMPLE})
 
     id: UUID
     name: str = Field(description="The client's name for it, without folders, control or direction marks.")
@@ -58,8 +57,18 @@ class File(BaseModel):
     links: FileLinks
 
 
+def _with_job(schema: JsonDict) -> None:
+    job = Job.model_json_schema()["example"]
+    inspect = {"kind": "file.inspect", "state": "queued", "input": {"file_id": _FILE_EXAMPLE["id"]}, "tags": []}
+    fresh = {"attempt": 0, "version": 1, "started_at": None}
+    nothing = {"completed": None, "total": None, "percent": None, "message": None}
+    schema["example"] = {"file": _FILE_EXAMPLE, "job": job | inspect | fresh | {"progress": nothing}}
+
+
 class FileAndJob(BaseModel):
     """Is a stored file and the job that was enqueued with it."""
+
+    model_config = ConfigDict(json_schema_extra=_with_job)
 
     file: File
     job: Job
@@ -75,6 +84,29 @@ class BatchItem(BaseModel):
 
 class Batch(BaseModel):
     """Tells what became of each part of a batch."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "items": [
+                    {"index": 0, "file": _FILE_EXAMPLE, "error": None},
+                    {
+                        "index": 1,
+                        "file": None,
+                        "error": {
+                            "type": "about:blank",
+                            "title": "Empty file",
+                            "status": 422,
+                            "code": "empty_file",
+                            "detail": "The file has no content.",
+                            "errors": None,
+                        },
+                    },
+                ],
+                "failed": 1,
+            }
+        }
+    )
 
     items: list[BatchItem]
     failed: int = Field(description="How many were refused.")

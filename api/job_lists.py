@@ -33,7 +33,21 @@ class JobFilter:
 class JobAttempt(BaseModel):
     """Is one claim of a job and how it ended."""
 
-    model_config = ConfigDict(from_attributes=True)
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "example": {
+                "fence": 1,
+                "attempt": 1,
+                "worker": "celery@yard-1",
+                "started_at": "2026-11-24T12:00:01Z",
+                "ended_at": "2026-11-24T12:00:04Z",
+                "outcome": "succeeded",
+                "error_code": None,
+                "error_message": None,
+            }
+        },
+    )
 
     fence: int
     attempt: int
