@@ -15,6 +15,7 @@ from shared.job_kind import JobKind, JobResult
 from shared.job_outcome import Fail, Outcome, Retry, Snooze
 from shared.job_queue import enqueue_in_worker
 from worker import ledger
+from worker.child import WorkerStopping
 from worker.context import AttemptContext
 from worker.ledger import Claim, EndedHow, Ending, Progress
 
@@ -47,18 +48,18 @@ class Verdict:
         return logging.WARNING if self.how in {"errored", "failed"} else logging.INFO
 
 
-def judge(raised: BaseException, kind: JobKind, held: Claim, *, stopping: bool, past_deadline: bool) -> Verdict:
+def judge(raised: BaseException, kind: JobKind, held: Claim, *, past_deadline: bool) -> Verdict:
     """Tell what an exception means for the job.
 
-    `SystemExit` is a stop only while the worker is stopping and the deadline has not passed; otherwise it is the hard
-    time limit, or a handler that called `sys.exit()`: a failed attempt, never a free one.
+    Only our own `WorkerStopping` puts a job back, and not past its deadline. `SystemExit` is the hard time limit, or a
+    handler that called `sys.exit()`: a failed attempt, never a free one.
     """
     delay = full_jitter(kind, held.attempt)
     if isinstance(raised, Outcome):
         return _judge_outcome(raised)
-    if isinstance(raised, SystemExit | KeyboardInterrupt) and stopping and not past_deadline:
+    if isinstance(raised, WorkerStopping) and not past_deadline:
         return Verdict("put_back", "put_back", "The worker stopped; the job was put back.")
-    if isinstance(raised, SoftTimeLimitExceeded) or (isinstance(raised, SystemExit) and past_deadline):
+    if isinstance(raised, SoftTimeLimitExceeded) or past_deadline:
         return Verdict("errored", "timeout", "The attempt ran into its time limit.", delay)
     if isinstance(raised, SystemExit):
         return Verdict("errored", "handler_exited", "The handler ended its own process.", delay, unexpected=True)

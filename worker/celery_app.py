@@ -3,7 +3,6 @@
 The numbers below bound how long a frozen or half-open Redis can hold a process up; see docs/decisions.
 """
 
-import os
 from typing import Any, cast
 
 from celery import Celery, signals
@@ -17,7 +16,6 @@ from worker.runner import JobFailed, Runner
 from worker.schedules import TICK_TASK
 
 HARD_LIMIT_GRACE_SECONDS = 10
-SOFT_SHUTDOWN_SECONDS = 5
 
 BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "socket_timeout": 5,
@@ -34,8 +32,6 @@ BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
 def create_celery_app(settings: Settings | None = None) -> Celery:
     """Make the Celery application with a task for each kind of job."""
     settings = settings or get_settings()
-    # Celery reads it when its worker is imported: SIGTERM then finishes short jobs and puts long ones back.
-    os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
     # By name and not as `broker_transport`, whose value would take the place of redis:// in every URL that is shown.
     TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "worker.redis_transport:Transport"))
     app = Celery("jobyard", broker=settings.redis_url, set_as_current=True)
@@ -65,7 +61,6 @@ def _configuration(settings: Settings) -> dict[str, Any]:
         "worker_concurrency": settings.worker_concurrency,
         "worker_send_task_events": True,
         "worker_hijack_root_logger": False,
-        "worker_soft_shutdown_timeout": SOFT_SHUTDOWN_SECONDS,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -3,8 +3,11 @@
 import asyncio
 import inspect
 import logging
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from types import FrameType
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -28,6 +31,12 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 LONGEST_PAUSE_SECONDS = 2.0
+STOP_SIGNAL = signal.SIGUSR2
+"""What the heartbeat sends its own process when the worker stops; Celery keeps SIGTERM and SIGUSR1 for itself."""
+
+
+class WorkerStopping(BaseException):
+    """Breaks into a handler whose worker is stopping, so that its job can be put back."""
 
 
 class Child:
@@ -38,8 +47,10 @@ class Child:
         self._worker = worker
         self._connection: Connection[Any] | None = None
         self._loop: asyncio.Runner | None = None
+        self._in_handler = False
+        signal.signal(STOP_SIGNAL, self._break_in)
         self.events = EventPublisher(settings)
-        self.heartbeat = Heartbeat(settings, self.events, is_stopping)
+        self.heartbeat = Heartbeat(settings, self.events, is_stopping, lambda: os.kill(os.getpid(), STOP_SIGNAL))
         self.engine = make_engine(settings, "jobyard-handler")
         self.storage = LocalStorage(settings.storage_dir)
 
@@ -87,18 +98,28 @@ class Child:
 
     def call(self, kind: JobKind, job_input: JobInput, context: AttemptContext) -> object:
         """Run the handler; a coroutine runs on this child's one event loop, which outlives the job."""
-        outcome = kind.handler(job_input, context)
-        if not inspect.iscoroutine(outcome):
-            return outcome
+        self._in_handler = True
+        try:
+            outcome = kind.handler(job_input, context)
+            return self._run(outcome) if inspect.iscoroutine(outcome) else outcome
+        finally:
+            self._in_handler = False
+
+    def _run(self, coroutine: Coroutine[Any, Any, object]) -> object:
         if self._loop is None:
             self._loop = asyncio.Runner()
         try:
-            return self._loop.run(outcome)
-        except (SoftTimeLimitExceeded, SystemExit):
+            return self._loop.run(coroutine)
+        except (SoftTimeLimitExceeded, SystemExit, WorkerStopping):
             # A signal broke into the loop: what it was running must not go on under the next job.
             self._loop.close()
             self._loop = None
             raise
+
+    def _break_in(self, _: int, __: FrameType | None) -> None:
+        # Outside of a handler an outcome is being written, which must not be disturbed.
+        if self._in_handler:
+            raise WorkerStopping
 
     def close(self) -> None:
         """Close the connections, the thread and the loop."""

@@ -6,8 +6,6 @@ the GIL for longer than three quarters of a lease would starve it; C code that w
 
 import logging
 import math
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -59,10 +57,17 @@ def _never() -> bool:
 class Heartbeat:
     """Watches at most one job at a time."""
 
-    def __init__(self, settings: Settings, events: EventPublisher, is_stopping: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        events: EventPublisher,
+        is_stopping: Callable[[], bool],
+        break_in: Callable[[], None],
+    ) -> None:
         self._settings = settings
         self._events = events
         self._is_stopping = is_stopping
+        self._break_in = break_in
         self._cut_at = math.inf
         self._changed = threading.Condition()
         self._watch: Watch | None = None
@@ -144,14 +149,14 @@ class Heartbeat:
         return None
 
     def _cut_off_when_stopping(self, now: float) -> None:
-        # Celery gives a child a tenth of a second between its own SIGTERM and SIGKILL, which is too short to write
-        # anything down. So the handler is ended by the same signal while there is still time to put its job back.
+        # Celery's warm stop waits for handlers as long as they like, its cold one gives a child a tenth of a second
+        # before SIGKILL. So it is we who end the handler, while there is time to put its job back.
         if self._cut_at == math.inf and self._is_stopping():
             self._cut_at = now + FINISH_SECONDS
         if self._cut_at <= now:
             self._cut_at = math.inf
             self._is_stopping = _never
-            os.kill(os.getpid(), signal.SIGTERM)
+            self._break_in()
 
     def _beat(self, watch: Watch) -> None:
         with self._changed:

@@ -109,7 +109,7 @@ class Runner:
 
     def _end(self, child: Child, kind: JobKind, watch: Watch, context: AttemptContext, raised: BaseException) -> None:
         held = watch.held
-        verdict = judge(raised, kind, held, stopping=bool(self._stopping[0]), past_deadline=watch.past_deadline)
+        verdict = judge(raised, kind, held, past_deadline=watch.past_deadline)
         context.discard_outputs()
         ending = child.record(
             held,
@@ -125,12 +125,10 @@ class Runner:
             "job %s (%s), attempt %s: %s, now %s", held.job_id, held.kind, held.attempt, verdict.text, ending.state,
             exc_info=raised if verdict.unexpected else None,
         )  # fmt: skip
-        raise _celery_ending(ending.state, verdict, raised) from None
+        raise _celery_ending(ending.state, verdict) from None
 
 
-def _celery_ending(state: str, verdict: Verdict, raised: BaseException) -> BaseException:
-    if verdict.how == "put_back":
-        return raised
+def _celery_ending(state: str, verdict: Verdict) -> Exception:
     if state == "cancelled":
         return Ignore()
     if state == "failed":

@@ -1,5 +1,6 @@
 """Kinds that end in every way a handler can."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ def leave(*, words: Words, context: JobContext) -> None:
         raise Retry(timedelta(0), "once more")
     if words.ending == "exit":
         sys.exit(3)
+    if words.ending == "stop":
+        os.kill(os.getpid(), signal.SIGUSR2)
     endings: dict[str, BaseException] = {
         "snooze": Snooze(timedelta(0)),
         "fail": Fail("bad_words", "These words will not do."),
@@ -56,7 +59,9 @@ def echo_words(words: Words, context: JobContext) -> Echo:
 
 @job("test.async_echo")
 async def echo_words_later(words: Words, context: JobContext) -> Echo:
-    """Give the text back from a coroutine."""
+    """Give the text back from a coroutine, or end as asked."""
+    await asyncio.sleep(0)
+    leave(words=words, context=context)
     return Echo(text=words.text, attempt=context.attempt)
 
 

@@ -183,21 +183,27 @@ def test_a_lost_claim_records_nothing(
     assert blobs(settings) == []
 
 
+@pytest.mark.parametrize("kind_name", ["test.echo", "test.async_echo"])
 def test_stopping_puts_back_five_times_and_then_counts(
+    database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, kind_name: str
+) -> None:
+    kind = kinds[kind_name]
+    new = factories.new_job(kind, owner.id, {"text": "hello", "ending": "stop"}, max_attempts=1)
+    job_id = factories.enqueue(database, new)
+    for put_backs in range(1, 6):
+        assert factories.run_job(runner, database, kind, job_id) == "queued"
+        row = read(database, job_id)
+        assert (row["attempt"], row["put_backs"]) == (0, put_backs)
+    assert factories.run_job(runner, database, kind, job_id) == "failed"
+
+
+def test_an_exit_during_a_stop_is_no_free_attempt(
     database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner
 ) -> None:
-    job_id = enqueue(database, kinds, owner, "exit", max_attempts=1)
     runner.announce_stop()
-    for put_backs in range(1, 6):
-        sequence = factories.dispatch(database, "default")[job_id]
-        with pytest.raises(SystemExit):
-            runner.run(kinds["test.echo"], str(job_id), sequence)
-        row = read(database, job_id)
-        assert (row["state"], row["attempt"], row["put_backs"]) == ("queued", 0, put_backs)
-    sequence = factories.dispatch(database, "default")[job_id]
-    with pytest.raises(SystemExit):
-        runner.run(kinds["test.echo"], str(job_id), sequence)
-    assert read(database, job_id)["state"] == "failed"
+    job_id = enqueue(database, kinds, owner, "exit", max_attempts=1)
+    assert factories.run_job(runner, database, kinds["test.echo"], job_id) == "failed"
+    assert read(database, job_id)["error"]["code"] == "handler_exited"
 
 
 def test_the_worker_is_named_in_the_history(
