@@ -59,6 +59,7 @@ def _run(settings: Settings, shell_prefix: str) -> Generator[Server]:
             process.wait(20)
         finally:
             process.kill()
+            process.wait()
 
 
 def _wait_until_it_listens(process: "subprocess.Popen[bytes]", host: str, port: int) -> None:
