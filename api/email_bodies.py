@@ -87,7 +87,7 @@ class EmailBody(BaseModel):
         default_factory=list[UUID], max_length=MOST_ATTACHMENTS, description="Ids of your files."
     )
     tags: list[Tag] = Field(default_factory=list[str], max_length=20)
-    priority: int = Field(0, ge=-100, le=100, description="Higher goes first.")
+    priority: int = Field(0, ge=-100, le=100, strict=True, description="Higher goes first.")
     send_at: DueTime | None = Field(None, description="Not before this time; a time that has passed means at once.")
 
     @model_validator(mode="after")

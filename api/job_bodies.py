@@ -18,15 +18,19 @@ class JobOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     tags: list[Tag] = Field(default_factory=list, max_length=20)
-    priority: int = Field(0, ge=-100, le=100, description="Higher goes first.")
+    priority: int = Field(0, ge=-100, le=100, strict=True, description="Higher goes first.")
     run_at: DueTime | None = Field(None, description="Not before this time; a time that has passed means at once.")
     ttl_seconds: float | None = Field(
-        None, gt=0, le=LONGEST_DELAY.total_seconds(), description="The job expires if it has not started in this time."
+        None,
+        gt=0,
+        le=LONGEST_DELAY.total_seconds(),
+        strict=True,
+        description="The job expires if it has not started in this time.",
     )
     unique_key: str | None = Field(
         None, min_length=1, max_length=200, description="At most one live job per owner, kind and key."
     )
-    max_attempts: int | None = Field(None, ge=1, le=100, description="Default: the kind's own.")
+    max_attempts: int | None = Field(None, ge=1, le=100, strict=True, description="Default: the kind's own.")
 
 
 class JobBody(JobOptions):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as EngineTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.errors import JobyardError
 
@@ -169,11 +170,23 @@ _HTTP_CODES = {
 }
 
 
-async def _http_problem(_: Request, error: HTTPException) -> Response:
+async def _http_problem(request: Request, error: HTTPException) -> Response:
     code = _HTTP_CODES.get(error.status_code, "http_error")
     detail = STATUS_TEXTS.get(error.status_code, str(error.detail))
-    headers = dict(error.headers) if error.headers else None
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        # The router names the methods of the first route with this path only.
+        headers["Allow"] = ", ".join(_methods_of_path(request))
     return problem(error.status_code, code, str(error.detail), detail, headers=headers)
+
+
+def _methods_of_path(request: Request) -> list[str]:
+    routes = request.app.routes
+    return [
+        method
+        for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 async def _database_problem(request: Request, error: psycopg.Error | DBAPIError) -> Response:

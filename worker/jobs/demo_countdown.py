@@ -19,8 +19,8 @@ REPORT_SECONDS = 1.0
 class Countdown(JobInput):
     """Says how many steps to count, and how long each takes."""
 
-    steps: int = Field(10, ge=1, le=MOST_STEPS)
-    step_seconds: float = Field(1.0, ge=0.0, le=LONGEST_STEP_SECONDS, allow_inf_nan=False)
+    steps: int = Field(10, ge=1, le=MOST_STEPS, strict=True)
+    step_seconds: float = Field(1.0, ge=0.0, le=LONGEST_STEP_SECONDS, strict=True, allow_inf_nan=False)
 
 
 class CountdownResult(JobResult):
