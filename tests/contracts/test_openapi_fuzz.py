@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
-from schemathesis.checks import CheckFunction
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
 from schemathesis.python import asgi
 from schemathesis.specs.openapi.checks import (
@@ -26,6 +25,7 @@ EXAMPLES = 15
 SEED = 20261124
 
 Case = schemathesis.Case[Any]
+Check = Callable[..., bool | None]
 Make = Callable[[], str]
 
 
@@ -94,9 +94,9 @@ def _make_real(case: Case, makers: dict[str, Make]) -> None:
         case.body = _with_what_exists(case.body, makers)
 
 
-def _excluded(case: Case) -> list[CheckFunction]:
+def _excluded(case: Case) -> list[Check]:
     # A schema cannot say which address, cursor or media type is good, or that one field needs another: 422 is right.
-    excluded: list[CheckFunction] = [positive_data_acceptance]
+    excluded: list[Check] = [positive_data_acceptance]
     if case.media_type == "multipart/form-data":
         # Whatever a part named `files` holds is a file: on the wire there is no wrong type for it.
         excluded.append(negative_data_rejection)
