@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection, Connection
-from psycopg.rows import args_row
+from psycopg.rows import args_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from shared.errors import FileNotFound
@@ -45,7 +45,7 @@ class NewJob:
 
 
 # A job that is due at once is born queued. Its ttl counts from when it may first start.
-_INSERT = f"""
+_INSERT = """
 INSERT INTO jobs (id, owner_id, kind, queue, state, priority, input, tags, unique_key, run_at, ttl_at, max_attempts,
                   retried_from, parent_id)
 VALUES (%(id)s, %(owner_id)s, %(kind)s, %(queue)s,
@@ -54,8 +54,8 @@ VALUES (%(id)s, %(owner_id)s, %(kind)s, %(queue)s,
         greatest(%(run_at)s::timestamptz, now()) + make_interval(secs => %(ttl_seconds)s::float8),
         %(max_attempts)s, %(retried_from)s, %(parent_id)s)
 ON CONFLICT DO NOTHING
-RETURNING {COLUMNS}
-"""  # noqa: S608 - the columns are a constant
+RETURNING state, run_at, ttl_at, created_at
+"""
 
 _EXISTING = f"""
 SELECT {COLUMNS} FROM jobs
@@ -110,27 +110,61 @@ class Enqueued:
     existing: bool
 
 
+def _born(
+    new: NewJob, state: str, run_at: datetime, ttl_at: datetime | None, created_at: datetime
+) -> JobRow:  # fmt: skip
+    # Only what the database decided crosses the wire back; the rest is as it was sent, or as every job begins.
+    return JobRow(
+        id=new.id,
+        owner_id=new.owner_id,
+        kind=new.kind,
+        queue=new.queue,
+        state=state,
+        priority=new.priority,
+        input=new.input,
+        result=None,
+        error=None,
+        last_error=None,
+        tags=list(new.tags),
+        attempt=0,
+        max_attempts=new.max_attempts,
+        run_at=run_at,
+        ttl_at=ttl_at,
+        created_at=created_at,
+        started_at=None,
+        finished_at=None,
+        cancel_requested=False,
+        progress_completed=None,
+        progress_total=None,
+        progress_message=None,
+        version=1,
+        retried_from=new.retried_from,
+        parent_id=new.parent_id,
+    )
+
+
 async def enqueue(connection: AsyncConnection[Any], new: NewJob) -> Enqueued:
     """Write a job down on the caller's connection, in its transaction if there is one.
 
     A job that needs files must be enqueued inside a transaction: they are locked until its end.
     Raises `FileNotFound` when a needed file is not the owner's.
     """
-    async with connection.cursor(row_factory=args_row(JobRow)) as cursor:
+    async with connection.cursor(row_factory=tuple_row) as cursor:
         if new.file_ids:
             await cursor.execute(_LOCK_FILES, (new.owner_id, list(new.file_ids)), prepare=True)
             _require_files(new.file_ids, cursor.rowcount)
         while True:
             await cursor.execute(_INSERT, _parameters(new), prepare=True)
-            row = await cursor.fetchone()
-            if row is not None:
+            decided = await cursor.fetchone()
+            if decided is not None:
+                row = _born(new, *decided)
                 break
             await cursor.execute(_EXISTING, {"id": new.id, "owner_id": new.owner_id, "kind": new.kind,
                                              "unique_key": new.unique_key})  # fmt: skip
             # None again: the rival with our unique_key just became terminal, so the place is free.
             existing = await cursor.fetchone()
             if existing is not None:
-                return Enqueued(existing, existing=True)
+                return Enqueued(JobRow(*existing), existing=True)
         if new.file_ids:
             await cursor.execute(_LINK_FILES, (new.id, list(set(new.file_ids))))
     return Enqueued(row, existing=False)

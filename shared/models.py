@@ -111,7 +111,7 @@ class File(Base):
     expires_at: Mapped[datetime]
 
 
-_LIVE = "state IN ('scheduled', 'queued', 'running', 'retrying')"
+_LIVE_KEY = "unique_key IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'retrying')"
 
 
 class Job(Base):
@@ -137,7 +137,7 @@ class Job(Base):
             postgresql_where=sql("state = 'queued' AND dispatched_at IS NOT NULL"),
         ),
         Index("ix_jobs_running", "queue", postgresql_where=sql("state = 'running'")),
-        Index("uq_jobs_unique_key", "owner_id", "kind", "unique_key", unique=True, postgresql_where=sql(_LIVE)),
+        Index("uq_jobs_unique_key", "owner_id", "kind", "unique_key", unique=True, postgresql_where=sql(_LIVE_KEY)),
         Index("ix_jobs_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),
         Index("ix_jobs_retried_from", "retried_from", postgresql_where=sql("retried_from IS NOT NULL")),
         Index("ix_jobs_parent_id", "parent_id", postgresql_where=sql("parent_id IS NOT NULL")),

@@ -26,6 +26,8 @@ PROGRESS_SECONDS = 0.25
 """The shortest time between two progress writes of a job."""
 LOOK_SECONDS = 1.0
 """The shortest time between two looks for a cancel request that a handler asks for."""
+REST_AFTER_SECONDS = 2.0
+"""How long after the last job began the thread goes to sleep for good."""
 STOP_LOOK_SECONDS = 0.25
 """How often a running job's heartbeat looks whether the worker is stopping."""
 FINISH_SECONDS = 2.5
@@ -71,6 +73,8 @@ class Heartbeat:
         self._cut_at = math.inf
         self._changed = threading.Condition()
         self._watch: Watch | None = None
+        self._rest_from = 0.0
+        self._resting = False
         self._closed = False
         self._connection: psycopg.Connection[Any] | None = None
         self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
@@ -81,14 +85,15 @@ class Heartbeat:
         with self._changed:
             now = time.monotonic()
             self._watch = Watch(held, now + ANNOUNCE_SECONDS, now + self._settings.heartbeat_seconds)
-            self._changed.notify()
+            self._rest_from = now + REST_AFTER_SECONDS
+            if self._resting:
+                self._changed.notify()
             return self._watch
 
     def release(self) -> Watch:
         """Stop renewing; gives what is known, with the progress that was not yet written."""
         with self._changed:
             watch, self._watch = self._watch, None
-            self._changed.notify()
         if watch is None:
             raise RuntimeError("no job is being watched")
         return watch
@@ -133,7 +138,7 @@ class Heartbeat:
             while not self._closed:
                 watch = self._watch
                 if watch is None:
-                    self._changed.wait()
+                    self._rest()
                     continue
                 due = min(
                     watch.announce_at,
@@ -147,6 +152,16 @@ class Heartbeat:
                 self._cut_off_when_stopping(now)
                 self._changed.wait(min(due - now, STOP_LOOK_SECONDS))
         return None
+
+    def _rest(self) -> None:
+        # While jobs come one after the other the thread looks by itself: waking it for each would cost more than most
+        # of them do.
+        if time.monotonic() < self._rest_from:
+            self._changed.wait(ANNOUNCE_SECONDS)
+        else:
+            self._resting = True
+            self._changed.wait()
+            self._resting = False
 
     def _cut_off_when_stopping(self, now: float) -> None:
         # Celery's warm stop waits for handlers as long as they like, its cold one gives a child a tenth of a second

@@ -151,7 +151,7 @@ def upgrade() -> None:
         "jobs",
         ["owner_id", "kind", "unique_key"],
         unique=True,
-        postgresql_where=sa.text("state IN ('scheduled', 'queued', 'running', 'retrying')"),
+        postgresql_where=sa.text("unique_key IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'retrying')"),
     )
     op.create_table(
         "refresh_tokens",

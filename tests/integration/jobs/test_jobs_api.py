@@ -41,6 +41,12 @@ def test_accepted_means_committed(post: Post, database: psycopg.Connection) -> N
     assert row.fetchone() == ("queued", 7, ["a", "b"], 9)
 
 
+def test_the_first_answer_is_what_the_ledger_holds(client: TestClient, post: Post, owner: Owner) -> None:
+    for options in ({}, {"run_at": "2026-12-31T00:00:00+02:00", "ttl_seconds": 1.5, "tags": ["t"], "unique_key": "u"}):
+        answer = post(echo(priority=-3, **options))
+        assert answer.json() == client.get(answer.headers["location"], headers=owner.headers).json()
+
+
 def test_the_frame_has_every_field_of_the_model(post: Post, app: FastAPI) -> None:
     frame = post(echo()).json()
     model = app.openapi()["components"]["schemas"]["Job"]
