@@ -7,6 +7,7 @@ import orjson
 import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from psycopg.errors import ForeignKeyViolation
 from psycopg_pool import PoolClosed, PoolTimeout
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
@@ -14,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as EngineTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from api.tokens import Unauthorized
 from shared.errors import JobyardError
 
 logger = logging.getLogger(__name__)
@@ -195,6 +197,9 @@ async def _database_problem(request: Request, error: psycopg.Error | DBAPIError)
         return await _unstorable(request, cause)
     if isinstance(cause, psycopg.OperationalError):
         return await _unavailable(request, cause)
+    if isinstance(cause, ForeignKeyViolation) and (cause.diag.constraint_name or "").endswith("_owner_id"):
+        # The token outlived its user: the owner of what was to be written does not exist.
+        return await _domain_problem(request, Unauthorized("The user of this access token does not exist."))
     return await _unexpected(request, error)
 
 

@@ -294,3 +294,17 @@ def test_every_answer_names_its_request(client: TestClient) -> None:
     assert client.get("/health/live", headers={"X-Request-ID": "abc123"}).headers["x-request-id"] == "abc123"
     odd = client.get("/health/live", headers=[(b"x-request-id", b"a\tb\xe9")])
     assert UUID(odd.headers["x-request-id"]).version == 7
+
+
+def test_a_token_that_outlives_its_user_is_no_credential(
+    client: TestClient, owner: Owner, database: psycopg.Connection
+) -> None:
+    database.execute("DELETE FROM users WHERE id = %s", (owner.id,))
+    requests: list[tuple[str, JSON]] = [
+        ("/v1/jobs", {"json": echo()}),
+        ("/v1/files", {"content": b"some text"}),
+        ("/v1/emails", {"json": {"to": ["a@example.com"], "subject": "s", "text": "t"}}),
+    ]
+    for path, request in requests:
+        answer = client.post(path, headers=owner.headers, **request)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized"), path
