@@ -1,9 +1,10 @@
 """`/docs` and `/redoc`: Swagger UI and ReDoc from files that `fastapi-offline` brings; no other host is asked."""
 
+import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
@@ -11,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 router = APIRouter(include_in_schema=False)
 
 _ASSETS = "/docs/assets"
+_FOREIGN_LOGO = b"https://cdn.redoc.ly/redoc/logo-mini.svg"
 
 
 @router.get("/docs")
@@ -39,11 +41,22 @@ async def redoc() -> HTMLResponse:
     )
 
 
-def mount_docs(app: FastAPI) -> None:
-    """Add the pages and the files that they load."""
+@router.get(f"{_ASSETS}/redoc.standalone.js")
+async def redoc_script() -> Response:
+    """Give ReDoc's script, which would load its maker's logo from elsewhere, with a file of ours in that place."""
+    script = await asyncio.to_thread((_directory() / "redoc.standalone.js").read_bytes)
+    return Response(script.replace(_FOREIGN_LOGO, f"{_ASSETS}/favicon.png".encode()), media_type="text/javascript")
+
+
+def _directory() -> Path:
     # Found, not imported: the package's own application class is not needed.
     spec = find_spec("fastapi_offline")
     if spec is None or spec.origin is None:
         raise RuntimeError("fastapi-offline is not installed: pip install --require-hashes -r requirements.txt")
+    return Path(spec.origin).parent / "static"
+
+
+def mount_docs(app: FastAPI) -> None:
+    """Add the pages and the files that they load."""
     app.include_router(router)
-    app.mount(_ASSETS, StaticFiles(directory=Path(spec.origin).parent / "static"), name="docs-assets")
+    app.mount(_ASSETS, StaticFiles(directory=_directory()), name="docs-assets")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -69,11 +69,11 @@ def member(make_member: MakeMember) -> Member:
 
 
 @pytest.fixture
-async def overlapping(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+async def overlapping(app: FastAPI) -> AsyncIterator[httpx2.AsyncClient]:
     """Run the application on the test's own loop, for requests that overlap."""
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://jobyard.test") as client,
+        httpx2.AsyncClient(transport=transport, base_url="http://jobyard.test") as client,
     ):
         yield client

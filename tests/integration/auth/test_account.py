@@ -4,7 +4,7 @@ import threading
 from concurrent.futures import Future
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from fastapi import FastAPI
@@ -55,7 +55,7 @@ def test_nothing_else_can_be_changed(client: TestClient, member: Member, field: 
 
 
 @pytest.mark.anyio
-async def test_of_two_changes_at_once_one_knew_the_current_password(overlapping: httpx.AsyncClient) -> None:
+async def test_of_two_changes_at_once_one_knew_the_current_password(overlapping: httpx2.AsyncClient) -> None:
     await overlapping.post("/v1/auth/register", json=credentials())
     pair = (await overlapping.post("/v1/auth/login", json=credentials())).json()
     bodies = [{"password": f"{NEW} {number}", "current_password": PASSWORD} for number in range(2)]
@@ -68,7 +68,7 @@ async def test_of_two_changes_at_once_one_knew_the_current_password(overlapping:
 
 @pytest.mark.anyio
 async def test_a_sign_in_with_the_old_password_does_not_outlive_its_change(
-    app: FastAPI, overlapping: httpx.AsyncClient, database: psycopg.Connection[Any], database_url: str
+    app: FastAPI, overlapping: httpx2.AsyncClient, database: psycopg.Connection[Any], database_url: str
 ) -> None:
     """The change is done by hand up to its commit, which the sign-in has to wait for after it checked the password."""
     await overlapping.post("/v1/auth/register", json=credentials())
@@ -85,7 +85,7 @@ async def test_a_sign_in_with_the_old_password_does_not_outlive_its_change(
 
 @pytest.mark.anyio
 async def test_others_are_answered_while_passwords_wait_for_their_threads(
-    app: FastAPI, overlapping: httpx.AsyncClient
+    app: FastAPI, overlapping: httpx2.AsyncClient
 ) -> None:
     await overlapping.post("/v1/auth/register", json=credentials())
     gate = threading.Event()
@@ -104,7 +104,7 @@ async def test_others_are_answered_while_passwords_wait_for_their_threads(
 
 
 @pytest.mark.anyio
-async def test_others_are_answered_while_a_hash_is_computed(overlapping: httpx.AsyncClient) -> None:
+async def test_others_are_answered_while_a_hash_is_computed(overlapping: httpx2.AsyncClient) -> None:
     slow = CryptContext(["argon2"], argon2__rounds=60, argon2__memory_cost=19456, argon2__parallelism=1)
     known = slow.hash(PASSWORD)
     passwords = Passwords()

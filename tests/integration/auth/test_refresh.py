@@ -1,7 +1,7 @@
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
@@ -39,7 +39,7 @@ def test_a_used_token_that_comes_again_ends_its_family_and_no_other(
 
 
 @pytest.mark.anyio
-async def test_of_two_refreshes_at_once_one_succeeds_and_the_family_ends(overlapping: httpx.AsyncClient) -> None:
+async def test_of_two_refreshes_at_once_one_succeeds_and_the_family_ends(overlapping: httpx2.AsyncClient) -> None:
     await overlapping.post("/v1/auth/register", json=credentials())
     for _ in range(10):
         pair = (await overlapping.post("/v1/auth/login", json=credentials())).json()
@@ -53,7 +53,7 @@ async def test_of_two_refreshes_at_once_one_succeeds_and_the_family_ends(overlap
 
 @pytest.mark.anyio
 async def test_a_revocation_reaches_a_token_whose_rotation_was_under_way(
-    overlapping: httpx.AsyncClient, database: psycopg.Connection[Any], database_url: str
+    overlapping: httpx2.AsyncClient, database: psycopg.Connection[Any], database_url: str
 ) -> None:
     """The rotation is done by hand up to its commit, which the revocation then has to wait for."""
     await overlapping.post("/v1/auth/register", json=credentials())

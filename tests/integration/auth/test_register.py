@@ -2,7 +2,7 @@ import asyncio
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
@@ -49,7 +49,7 @@ def test_an_address_has_one_spelling(client: TestClient) -> None:
 
 
 @pytest.mark.anyio
-async def test_of_two_registrations_at_once_one_gets_the_address(overlapping: httpx.AsyncClient) -> None:
+async def test_of_two_registrations_at_once_one_gets_the_address(overlapping: httpx2.AsyncClient) -> None:
     responses = await asyncio.gather(
         overlapping.post("/v1/auth/register", json=credentials("ada@example.com")),
         overlapping.post("/v1/auth/register", json=credentials("Ada@example.com")),

@@ -2,7 +2,7 @@ import asyncio
 from typing import Any
 from urllib.parse import urlencode
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 from fastapi import FastAPI
@@ -199,7 +199,7 @@ def test_a_hash_with_old_parameters_is_made_anew(
 
 @pytest.mark.anyio
 async def test_sign_ins_at_once_all_succeed_though_each_makes_an_old_hash_anew(
-    overlapping: httpx.AsyncClient, database: psycopg.Connection[Any]
+    overlapping: httpx2.AsyncClient, database: psycopg.Connection[Any]
 ) -> None:
     old = CryptContext(["argon2"], argon2__rounds=1, argon2__memory_cost=8192, argon2__parallelism=1).hash(PASSWORD)
     await overlapping.post("/v1/auth/register", json=credentials())

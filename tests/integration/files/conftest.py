@@ -1,76 +1,14 @@
-"""The API as a process of its own, for what only a real server shows."""
+"""A real server, for what only it shows of uploads."""
 
-import contextlib
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 
-import httpx
-import psutil
 import pytest
 
 from shared.settings import Settings
-
-CAP = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """Is a running API."""
-
-    host: str
-    port: int
-    memory: psutil.Process
-
-    def client(self) -> httpx.Client:
-        """Open a client."""
-        return httpx.Client(base_url=f"http://{self.host}:{self.port}", timeout=60)
-
+from tests.api_server import Server, running_server
 
 StartServer = Callable[..., Server]
-
-
-@contextmanager
-def _run(settings: Settings, shell_prefix: str) -> Generator[Server]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        host, port = free.getsockname()
-    environment = os.environ | {
-        "DATABASE_URL": settings.database_url,
-        "REDIS_URL": settings.redis_url,
-        "JOBYARD_ENVIRONMENT": "test",
-        "JOBYARD_SECRET_KEY": settings.secret_key.get_secret_value(),
-        "JOBYARD_STORAGE_DIR": str(settings.storage_dir),
-        "JOBYARD_MAX_UPLOAD_BYTES": str(CAP),
-        "JOBYARD_HOST": host,
-        "JOBYARD_PORT": str(port),
-    }
-    command = ["/bin/sh", "-c", f'{shell_prefix} exec "$0" -m api', sys.executable]
-    process = subprocess.Popen(command, env=environment)
-    try:
-        _wait_until_it_listens(process, host, port)
-        yield Server(host, port, psutil.Process(process.pid))
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        finally:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_it_listens(process: "subprocess.Popen[bytes]", host: str, port: int) -> None:
-    while True:
-        try:
-            socket.create_connection((host, port)).close()
-        except ConnectionRefusedError:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                pytest.fail(f"the API ended with {process.wait(0.05)}")
-        else:
-            return
 
 
 @pytest.fixture
@@ -79,6 +17,6 @@ def start_server(settings: Settings) -> Generator[StartServer]:
     with ExitStack() as stack:
 
         def start(shell_prefix: str = "") -> Server:
-            return stack.enter_context(_run(settings, shell_prefix))
+            return stack.enter_context(running_server(settings, shell_prefix))
 
         yield start

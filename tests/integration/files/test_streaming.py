@@ -5,14 +5,15 @@ import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 
 from shared.settings import Settings
+from tests.api_server import CAP, Server
 from tests.conftest import Owner
 from tests.integration.files.bodies import FORM, PNG, blobs, count, form, part
-from tests.integration.files.conftest import CAP, Server, StartServer
+from tests.integration.files.conftest import StartServer
 
 MEBIBYTE = 1024 * 1024
 BLOCK = b"0123456789abcde\n" * 4096
@@ -131,7 +132,7 @@ def _cut(body: Iterator[bytes], size: int) -> Iterator[bytes]:
 def test_a_full_disk(start_server: StartServer, owner: Owner, settings: Settings) -> None:
     # A limit on the size of files (in units of 512 bytes) fails as a full disk does, without needing one.
     with start_server("ulimit -f 4096;").client() as client:
-        answers: list[httpx.Response] = [
+        answers: list[httpx2.Response] = [
             client.post("/v1/files", content=BLOCK * 64, headers=owner.headers),
             client.post(
                 "/v1/files", content=BLOCK * 32 + b"one byte more than fits is in a buffer", headers=owner.headers
