@@ -45,21 +45,26 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(images.make_router(resources.kinds))
     docs.mount_docs(app)
     app.add_middleware(RequestLimits)
-    if settings.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=settings.cors_origins,
-            allow_credentials=False,
-            allow_methods=["*"],
-            allow_headers=["*"],
-            expose_headers=[
-                "Location",
-                "ETag",
-                "Retry-After",
-                "Preference-Applied",
-                "Jobyard-Existing",
-                "X-Request-ID",
-            ],
-        )
+    _allow_origins(app, settings)
     app.openapi = lambda: openapi.describe(app, bodies)
     return app
+
+
+def _allow_origins(app: FastAPI, settings: Settings) -> None:
+    if not settings.cors_origins:
+        return
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_credentials=False,
+        allow_methods=["*"],
+        allow_headers=["*"],
+        expose_headers=[
+            "Location",
+            "ETag",
+            "Retry-After",
+            "Preference-Applied",
+            "Jobyard-Existing",
+            "X-Request-ID",
+        ],
+    )

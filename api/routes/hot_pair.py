@@ -21,6 +21,10 @@ from api.job_responses import answer_reading, parse_wait
 from api.problems import problems
 from api.resources import Resources
 
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{BODY_SCHEMA}"}}},
+}
 _SECURITY = [{"OAuth2PasswordBearer": []}]
 
 
@@ -51,14 +55,10 @@ def add_hot_pair(app: FastAPI, resources: Resources) -> TypeAdapter[JobBody]:
         wait = parse_wait(request.headers.get("prefer"))
         return await answer_reading(resources, caller.user_id, job_id, wait, request.headers.get("if-none-match"))
 
-    body: dict[str, Any] = {
-        "required": True,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{BODY_SCHEMA}"}}},
-    }
     app.router.add_api_route(
         "/v1/jobs", create_job, methods=["POST"], status_code=202, tags=["jobs"],
         responses=JOB_RESPONSES | problems(401, 404, 415),
-        openapi_extra={"security": _SECURITY, "parameters": [PREFER_PARAMETER], "requestBody": body},
+        openapi_extra={"security": _SECURITY, "parameters": [PREFER_PARAMETER], "requestBody": _BODY},
     )  # fmt: skip
     app.router.add_api_route(
         "/v1/jobs/{job_id}", get_job, methods=["GET"], tags=["jobs"],
