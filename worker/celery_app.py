@@ -86,6 +86,8 @@ def _add_task(app: Celery, runner: Runner, kind: JobKind) -> None:
         "soft_time_limit": seconds,
         "time_limit": seconds + HARD_LIMIT_GRACE_SECONDS,
         "acks_late": False,
+        # Else Celery would give the task to every other application of this process too.
+        "shared": False,
         # Logged where the verdict is known; here it would be a second, longer traceback.
         "throws": (JobFailed,),
     }
@@ -96,7 +98,7 @@ def _add_tick(app: Celery, runner: Runner) -> None:
     def enqueue_tick(schedule: str, due_at: str) -> None:
         runner.enqueue_tick(schedule, due_at)
 
-    app.task(name=TICK_TASK, acks_late=False)(enqueue_tick)
+    app.task(name=TICK_TASK, acks_late=False, shared=False)(enqueue_tick)
 
 
 def _connect_signals(runner: Runner, settings: Settings) -> None:

@@ -139,8 +139,10 @@ def test_a_frozen_dispatchers_transaction_is_ended_for_the_stand_by(settings: Se
         frozen.execute("BEGIN")
         assert dispatching.hold_lease(frozen, uuid4(), 0.1)
         assert dispatching.hold_lease(standby, uuid4(), 10)
-        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        # Either the reason was read before the socket closed, or it was not.
+        with pytest.raises((psycopg.errors.IdleInTransactionSessionTimeout, psycopg.OperationalError)):
             frozen.execute("COMMIT")
+        assert frozen.closed
 
 
 def test_messages_of_a_wiped_redis_are_sent_again(
