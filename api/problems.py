@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as EngineTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from api.tokens import Unauthorized
@@ -130,6 +131,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         PoolClosed: _unavailable,
         EngineTimeout: _unavailable,
         UnicodeEncodeError: _unstorable,
+        ClientDisconnect: _aborted,
         Exception: _unexpected,
     }
     for kind, handler in handlers.items():
@@ -220,6 +222,12 @@ async def _unstorable(_: Request, error: Exception) -> Response:
         "The input has characters that cannot be stored, such as NUL.",
         errors=[],
     )
+
+
+async def _aborted(request: Request, _: ClientDisconnect) -> Response:
+    # Also the end of a body that breaks the rules of HTTP: the server has answered that itself.
+    logger.info("%s %s ended before its body did", request.method, request.scope.get("path"))
+    return problem(400, "body_incomplete", "Bad Request", "The body ended early.", headers={"Connection": "close"})
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
