@@ -37,6 +37,8 @@ def make_engine(settings: Settings, application_name: str, pool_size: int = 1) -
         settings.sqlalchemy_url,
         pool_size=pool_size,
         pool_pre_ping=True,
+        # An error would otherwise carry the values of its statement, password hashes among them, into the log.
+        hide_parameters=True,
         connect_args=connection_options(application_name),
     )
 
@@ -49,5 +51,7 @@ def make_async_engine(settings: Settings, application_name: str, pool_size: int 
         max_overflow=pool_size,
         pool_timeout=CONNECT_TIMEOUT_SECONDS,
         pool_pre_ping=True,
+        # An error would otherwise carry the values of its statement, password hashes among them, into the log.
+        hide_parameters=True,
         connect_args=connection_options(application_name),
     )
