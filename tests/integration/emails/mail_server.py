@@ -33,7 +33,7 @@ class Delivered:
         return message_from_bytes(self.content, policy=default)
 
 
-@dataclass(slots=True)
+@dataclass
 class MailServer:
     """Listens on a free port in a thread. Replies are used up in order; when none is left, it is 250 or `OK`.
 
