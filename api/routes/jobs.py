@@ -4,10 +4,10 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AwareDatetime
 
 from api import job_lists
 from api.deps import CallerDep, ResourcesDep
+from api.due_times import Moment
 from api.job_actions import cancel, delete, retry
 from api.job_bodies import Tag
 from api.job_lists import JobAttempt, JobFilter
@@ -25,7 +25,7 @@ async def job_filter(
     kind: Annotated[list[str], Query(max_length=50, description="Any of these.")] = [],  # noqa: B006
     tag: Annotated[list[Tag], Query(max_length=20, description="All of these.")] = [],  # noqa: B006
     id: Annotated[list[UUID], Query(max_length=100, description="Any of these.")] = [],  # noqa: A002, B006
-    created_after: AwareDatetime | None = None,
+    created_after: Moment | None = None,
     sort: Sort = "-created_at",
 ) -> JobFilter:
     """Read which jobs are asked for."""
