@@ -79,6 +79,7 @@ async def retry(resources: Resources, owner_id: UUID, job_id: UUID) -> Response:
         priority=old.priority,
         tags=old.tags,
         retried_from=old.id,
+        concurrency_key=old.concurrency_key,
         file_ids=checked.file_ids(),
     )
     return await create(resources, new, None)

@@ -30,6 +30,9 @@ class JobOptions(BaseModel):
     unique_key: str | None = Field(
         None, min_length=1, max_length=200, description="At most one live job per owner, kind and key."
     )
+    concurrency_key: str | None = Field(
+        None, min_length=1, max_length=200, description="Your jobs of this kind and key run only so many at once."
+    )
     max_attempts: int | None = Field(None, ge=1, le=100, strict=True, description="Default: the kind's own.")
 
 
@@ -70,6 +73,7 @@ def new_job(owner_id: UUID, kind: JobKind, body: JobBody) -> NewJob:
         priority=body.priority,
         tags=body.tags,
         unique_key=body.unique_key,
+        concurrency_key=body.concurrency_key or "",
         run_at=body.run_at,
         ttl_seconds=body.ttl_seconds,
         file_ids=body.input.file_ids(),

@@ -51,6 +51,8 @@ class JobKind:
     access: Access
     backoff: timedelta
     backoff_cap: timedelta
+    concurrency: int | None
+    concurrency_per_key: int
 
     @property
     def summary(self) -> str:
@@ -74,11 +76,14 @@ def job(
     access: Access = "public",
     backoff: timedelta = timedelta(seconds=2),
     backoff_cap: timedelta = timedelta(minutes=10),
+    concurrency: int | None = None,
+    concurrency_per_key: int = 1,
 ) -> Callable[[Handler], Handler]:
     """Register a handler `(input, context) -> result` as a kind of job; its annotations name the models.
 
     `timeout` bounds one attempt. `backoff` is the base of the exponential delay between attempts, `backoff_cap` its
-    most.
+    most. `concurrency` bounds how many jobs of the kind run at once, all workers together; `concurrency_per_key` how
+    many of one owner's that share a `concurrency_key`. Jobs handed to Celery but not yet begun count as running.
     Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue.
     """
     if queue not in QUEUES:
@@ -100,6 +105,8 @@ def job(
             access=access,
             backoff=backoff,
             backoff_cap=backoff_cap,
+            concurrency=concurrency,
+            concurrency_per_key=concurrency_per_key,
         )
         return handler
 

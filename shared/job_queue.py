@@ -37,6 +37,7 @@ class NewJob:
     priority: int = 0
     tags: Sequence[str] = ()
     unique_key: str | None = None
+    concurrency_key: str = ""
     run_at: datetime | None = None
     ttl_seconds: float | None = None
     retried_from: UUID | None = None
@@ -47,12 +48,12 @@ class NewJob:
 # A job that is due at once is born queued. Its ttl counts from when it may first start.
 _INSERT = """
 INSERT INTO jobs (id, owner_id, kind, queue, state, priority, input, tags, unique_key, run_at, ttl_at, max_attempts,
-                  retried_from, parent_id)
+                  retried_from, parent_id, concurrency_key)
 VALUES (%(id)s, %(owner_id)s, %(kind)s, %(queue)s,
         CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
         %(priority)s, %(input)s, %(tags)s, %(unique_key)s, coalesce(%(run_at)s::timestamptz, now()),
         greatest(%(run_at)s::timestamptz, now()) + make_interval(secs => %(ttl_seconds)s::float8),
-        %(max_attempts)s, %(retried_from)s, %(parent_id)s)
+        %(max_attempts)s, %(retried_from)s, %(parent_id)s, %(concurrency_key)s)
 ON CONFLICT DO NOTHING
 RETURNING state, run_at, ttl_at, created_at
 """
@@ -99,6 +100,7 @@ def _parameters(new: NewJob) -> dict[str, Any]:
         "max_attempts": new.max_attempts,
         "retried_from": new.retried_from,
         "parent_id": new.parent_id,
+        "concurrency_key": new.concurrency_key,
     }
 
 
@@ -140,6 +142,7 @@ def _born(
         version=1,
         retried_from=new.retried_from,
         parent_id=new.parent_id,
+        concurrency_key=new.concurrency_key,
     )
 
 

@@ -39,6 +39,7 @@ class JobRow:
     version: int
     retried_from: UUID | None
     parent_id: UUID | None
+    concurrency_key: str
 
     @property
     def done(self) -> bool:
@@ -71,6 +72,7 @@ def job_frame(row: JobRow, retention: timedelta) -> dict[str, Any]:
         "next_attempt_at": row.run_at if retrying else None,
         "tags": row.tags,
         "queue": row.queue,
+        "concurrency_key": row.concurrency_key or None,
         "priority": row.priority,
         "version": row.version,
         "cancel_requested": row.cancel_requested,

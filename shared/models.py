@@ -111,6 +111,7 @@ class File(Base):
     expires_at: Mapped[datetime]
 
 
+_READY = "state = 'queued' AND dispatched_at IS NULL"
 _LIVE_KEY = "unique_key IS NOT NULL AND state IN ('scheduled', 'queued', 'running', 'retrying')"
 
 
@@ -124,8 +125,12 @@ class Job(Base):
     __table_args__ = (
         one_of("state", [state.value for state in JobState]),
         Index(
-            "ix_jobs_ready", "queue", sql("priority DESC"), "run_at", "id",
-            postgresql_where=sql("state = 'queued' AND dispatched_at IS NULL"),
+            "ix_jobs_ready", "queue", "owner_id", "kind", "concurrency_key", sql("priority DESC"), "run_at", "id",
+            postgresql_where=sql(_READY),
+        ),
+        Index(
+            "ix_jobs_urgent", "queue", sql("priority DESC"), "run_at", "id",
+            postgresql_where=sql(f"{_READY} AND priority > 0"),
         ),
         Index("ix_jobs_due", "run_at", postgresql_where=sql("state IN ('scheduled', 'retrying')")),
         Index(
@@ -162,6 +167,7 @@ class Job(Base):
     last_error: Mapped[dict[str, Any] | None]
     tags: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))
     unique_key: Mapped[str | None]
+    concurrency_key: Mapped[str] = mapped_column(server_default=sql("''"))
     run_at: Mapped[datetime]
     ttl_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -254,14 +260,3 @@ class Recipient(Base):
     reply_code: Mapped[int | None]
     reply_text: Mapped[str | None]
     sent_at: Mapped[datetime | None]
-
-
-class DispatcherLease(Base):
-    """Names the one dispatcher that is active, in the database's own time."""
-
-    __tablename__ = "dispatcher_lease"
-    __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
-
-    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    holder: Mapped[UUID | None]
-    expires_at: Mapped[datetime] = mapped_column(server_default=func.now())

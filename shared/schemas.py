@@ -57,6 +57,7 @@ class Job(BaseModel):
                 "next_attempt_at": None,
                 "tags": ["demo"],
                 "queue": "default",
+                "concurrency_key": None,
                 "priority": 0,
                 "version": 5,
                 "cancel_requested": False,
@@ -92,6 +93,7 @@ class Job(BaseModel):
     next_attempt_at: datetime | None = Field(description="Only while retrying.")
     tags: list[str]
     queue: str
+    concurrency_key: str | None
     priority: int
     version: int = Field(description="Rises with every change; the ETag.")
     cancel_requested: bool
