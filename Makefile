@@ -27,8 +27,8 @@ migrate: setup ## Bring the database to the newest migration
 test: setup-dev ## Run all tests (PYTEST_ARGS="-k words" for some)
 	@$(PYTHON_IN_VENV) -m pytest $(PYTEST_ARGS)
 
-test-faults: setup-dev ## Run the tests that kill, freeze and starve
-	@$(PYTHON_IN_VENV) -m pytest tests/faults $(PYTEST_ARGS)
+test-faults: setup-dev ## Run the tests that kill, freeze and starve, the long ones too, with their figures
+	@$(PYTHON_IN_VENV) -m pytest tests/faults -m "not root_linux" -s $(PYTEST_ARGS)
 
 lint: setup-dev ## Check style, types, the direction of imports and the requirements
 	.venv/bin/ruff check
