@@ -3,15 +3,13 @@
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import ValidationError
 
 from api.job_responses import job_response, read, wait_until_done
 from api.resources import Resources
 from shared.errors import IllegalTransition
 from shared.job_queue import Enqueued, NewJob, cancel_job, delete_job, enqueue
+from shared.job_retry import retried
 from shared.job_state import JobState
-
-_RETRYABLE = {JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED}
 
 
 async def create(resources: Resources, new: NewJob, wait: int | None) -> Response:
@@ -61,27 +59,7 @@ async def cancel(resources: Resources, owner_id: UUID, job_id: UUID) -> Response
 async def retry(resources: Resources, owner_id: UUID, job_id: UUID) -> Response:
     """Enqueue a job like one that did not succeed; raises `JobNotFound`, `IllegalTransition`, `FileNotFound`."""
     old = await read(resources, owner_id, job_id)
-    kind = resources.kinds.get(old.kind)
-    if JobState(old.state) not in _RETRYABLE:
-        raise IllegalTransition(f"The job is {old.state}; only failed, cancelled and expired jobs can be retried.")
-    if kind is None or kind.access != "public":
-        raise IllegalTransition(f"Jobs of the kind {old.kind} cannot be retried by hand.")
-    try:
-        checked = kind.input_model.model_validate(old.input)
-    except ValidationError as error:
-        raise IllegalTransition(f"The kind {old.kind} has changed; it no longer takes this job's input.") from error
-    new = NewJob(
-        owner_id=owner_id,
-        kind=kind.name,
-        queue=kind.queue,
-        input=old.input,
-        max_attempts=old.max_attempts,
-        priority=old.priority,
-        tags=old.tags,
-        retried_from=old.id,
-        concurrency_key=old.concurrency_key,
-        file_ids=checked.file_ids(),
-    )
+    new = retried(old, resources.kinds.get(old.kind))
     return await create(resources, new, None)
 
 

@@ -7,7 +7,7 @@ commit only makes it look sooner.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg import AsyncConnection, Connection
@@ -69,18 +69,19 @@ LIMIT 1
 _LOCK_FILES = "SELECT id FROM files WHERE owner_id = %s AND id = ANY(%s) FOR KEY SHARE"
 _LINK_FILES = "INSERT INTO job_files (job_id, file_id) SELECT %s, unnest(%s::uuid[])"
 
-_CANCEL = f"""
+# What waits ends at once; what runs is asked to stop. The one ladder, for one job and for many.
+_CANCEL: LiteralString = """
 UPDATE jobs SET
     cancel_requested = true,
     version = version + 1,
     state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
     error = CASE WHEN state = 'running' THEN error
-                 ELSE '{{"code": "cancelled", "detail": "The job was cancelled.", "retryable": false}}'::jsonb END,
+                 ELSE '{"code": "cancelled", "detail": "The job was cancelled.", "retryable": false}'::jsonb END,
     finished_at = CASE WHEN state = 'running' THEN NULL ELSE clock_timestamp() END
-WHERE id = %(id)s AND owner_id = %(owner_id)s AND NOT cancel_requested
-  AND state IN ('scheduled', 'queued', 'running', 'retrying')
-RETURNING {COLUMNS}
-"""  # noqa: S608
+WHERE owner_id = %(owner_id)s AND NOT cancel_requested AND state IN ('scheduled', 'queued', 'running', 'retrying')
+"""
+_CANCEL_ONE = f"{_CANCEL} AND id = %(id)s RETURNING {COLUMNS}"
+_CANCEL_MANY = f"{_CANCEL} AND id = ANY(%(ids)s)"
 
 _READ = f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s AND owner_id = %(owner_id)s"  # noqa: S608
 
@@ -202,8 +203,13 @@ async def read_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: UUI
 async def cancel_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: UUID) -> JobRow | None:
     """Cancel a waiting job, or ask a running one to stop. None when there was nothing (more) to do."""
     async with connection.cursor(row_factory=args_row(JobRow)) as cursor:
-        await cursor.execute(_CANCEL, {"id": job_id, "owner_id": owner_id})
+        await cursor.execute(_CANCEL_ONE, {"id": job_id, "owner_id": owner_id})
         return await cursor.fetchone()
+
+
+def cancel_jobs_in_worker(connection: Connection[Any], owner_id: UUID, job_ids: Sequence[UUID]) -> int:
+    """Cancel an owner's jobs as `cancel_job` does; gives how many there was something to do for."""
+    return connection.execute(_CANCEL_MANY, {"ids": list(job_ids), "owner_id": owner_id}).rowcount
 
 
 async def delete_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: UUID) -> bool:

@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 from pydantic import Field
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 
 from shared.job_context import JobContext
 from shared.job_kind import JobInput, JobResult, job
+from shared.job_removal import remove_jobs
 from shared.job_state import TERMINAL
-from shared.models import Email, Job
+from shared.models import Job
 
 
 class JobsPurgeInput(JobInput):
@@ -47,7 +48,5 @@ def _purge_batch(context: JobContext, age: timedelta, batch_size: int) -> int:
     )
     with context.session() as session:
         ids = session.scalars(over).all()
-        # An e-mail without its job says nothing that its owner could still need.
-        session.execute(delete(Email).where(Email.job_id.in_(ids)))
-        session.execute(delete(Job).where(Job.id.in_(ids)))
+        remove_jobs(session, ids)
         return len(ids)
