@@ -2,6 +2,9 @@
 
 import uvicorn
 
+from api.app import create_app
+from api.resources import Resources
+from api.server import Server
 from shared.settings import get_settings
 
 GRACE_SECONDS = 5
@@ -9,11 +12,12 @@ BACKLOG = 2048
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; requests under way get 5 s to end."""
+    """Serve until SIGTERM or SIGINT; requests under way get 5 s to end, those that wait are answered at once."""
     settings = get_settings()
-    uvicorn.run(
-        "api.app:create_app",
-        factory=True,
+    app = create_app(settings)
+    resources: Resources = app.state.resources
+    config = uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         access_log=False,
@@ -23,6 +27,7 @@ def main() -> None:
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+    Server(config, resources.changes).run()
 
 
 if __name__ == "__main__":

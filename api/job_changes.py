@@ -1,7 +1,8 @@
 """Waiting for a job to change without holding a database connection.
 
 Hints arrive over one Redis subscription per process. Once a second one statement asks the ledger for the versions of
-all jobs that are waited for, so a lost hint, or no Redis at all, costs a waiter at most that second.
+all jobs that are waited for, so a lost hint, or no Redis at all, costs a waiter at most that second. A server that stops
+lets all waiters go.
 """
 
 import asyncio
@@ -29,8 +30,9 @@ _VERSIONS = "SELECT id, version FROM jobs WHERE id = ANY(%s)"
 class Waiter:
     """Is told of the newest version of one job."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, let_go: bool = False) -> None:
         self.version = 0
+        self._let_go = let_go
         self._changed = asyncio.Event()
 
     def announce(self, version: int) -> None:
@@ -39,21 +41,30 @@ class Waiter:
             self.version = version
             self._changed.set()
 
-    async def changed_since(self, version: int) -> None:
-        """Return as soon as a version newer than this one is known."""
+    def let_go(self) -> None:
+        """End the wait, and every later one."""
+        self._let_go = True
+        self._changed.set()
+
+    async def changed_since(self, version: int) -> bool:
+        """Return True as soon as a version newer than this one is known, False when there is no more waiting."""
         while self.version <= version:
+            if self._let_go:
+                return False
             self._changed.clear()
             await self._changed.wait()
+        return True
 
 
 class JobChanges:
-    """Knows who waits for which job."""
+    """Knows who waits for which job. `stopping` is set when the server begins to stop: then nobody waits any more."""
 
     def __init__(self, settings: Settings, ledger: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]) -> None:
         self._settings = settings
         self._ledger = ledger
         self._waiters: dict[UUID, set[Waiter]] = {}
         self._anyone = asyncio.Event()
+        self.stopping = asyncio.Event()
         self._redis = Redis.from_url(
             settings.redis_url,
             socket_timeout=TIMEOUT_SECONDS,
@@ -64,7 +75,7 @@ class JobChanges:
     @contextlib.contextmanager
     def watch(self, job_id: UUID) -> Generator[Waiter]:
         """Wait for a job within this block; begin before reading the row, or a change in between is missed."""
-        waiter = Waiter()
+        waiter = Waiter(let_go=self.stopping.is_set())
         self._waiters.setdefault(job_id, set()).add(waiter)
         self._anyone.set()
         try:
@@ -82,6 +93,13 @@ class JobChanges:
             await self._redis.publish(CHANNEL, encode_event(job_id, version))
         except (RedisError, OSError) as error:
             logger.warning("a hint was not sent: %s", type(error).__name__)
+
+    def stop(self) -> None:
+        """Let all waiters go, those to come included."""
+        self.stopping.set()
+        for waiters in self._waiters.values():
+            for waiter in waiters:
+                waiter.let_go()
 
     async def close(self) -> None:
         """Close the connections to Redis."""

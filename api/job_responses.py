@@ -129,8 +129,9 @@ async def _wait(
 ) -> JobRow:
     try:
         async with asyncio.timeout(seconds):
-            while not enough(row):
-                await waiter.changed_since(row.version)
+            waiting = True
+            while waiting and not enough(row):
+                waiting = await waiter.changed_since(row.version)
                 row = await read(resources, row.owner_id, row.id)
     except TimeoutError:
         pass

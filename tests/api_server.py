@@ -30,6 +30,14 @@ class Server:
         """Open a client."""
         return httpx2.Client(base_url=f"http://{self.host}:{self.port}", timeout=60)
 
+    def connect(self) -> socket.socket:
+        """Open a connection, for requests that no client library would make."""
+        return socket.create_connection((self.host, self.port), timeout=60)
+
+    def wait_exit(self) -> int:
+        """Wait for the end; gives the exit code."""
+        return self.memory.wait(60)
+
 
 @contextmanager
 def running_server(settings: Settings, shell_prefix: str = "") -> Generator[Server]:
