@@ -1,6 +1,6 @@
 """Lists of jobs and of a job's attempts."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,11 +11,10 @@ from api.job_responses import read
 from api.pages import Page, PageQuery, Sort, make_page, select_page
 from api.resources import Resources
 from shared import models
+from shared.job_filter import ROW, matching
 from shared.job_row import JobRow, job_frame
 from shared.job_state import JobState
 from shared.schemas import Job
-
-_COLUMNS = [getattr(models.Job, column.name) for column in fields(JobRow)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +60,14 @@ class JobAttempt(BaseModel):
 
 async def list_jobs(resources: Resources, owner_id: UUID, page: PageQuery, wanted: JobFilter) -> Page[Job]:
     """List an owner's jobs."""
-    statement = select(*_COLUMNS).where(models.Job.owner_id == owner_id)
-    if wanted.states:
-        statement = statement.where(models.Job.state.in_(wanted.states))
-    if wanted.kinds:
-        statement = statement.where(models.Job.kind.in_(wanted.kinds))
-    if wanted.tags:
-        statement = statement.where(models.Job.tags.contains(wanted.tags))
-    if wanted.ids:
-        statement = statement.where(models.Job.id.in_(wanted.ids))
-    if wanted.created_after:
-        statement = statement.where(models.Job.created_at > wanted.created_after)
+    conditions = matching(
+        states=wanted.states,
+        kinds=wanted.kinds,
+        tags=wanted.tags,
+        ids=wanted.ids,
+        created_after=wanted.created_after,
+    )
+    statement = select(*ROW).where(models.Job.owner_id == owner_id, *conditions)
     statement = select_page(statement, page, models.Job.created_at, models.Job.id, wanted.sort)
     async with resources.sessions() as session:
         rows = [JobRow(*values) for values in await session.execute(statement)]

@@ -1,10 +1,11 @@
 """Connections to PostgreSQL: psycopg for the ledger, SQLAlchemy on psycopg for everything else."""
 
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import Session
 
 from shared.settings import Settings
 
@@ -55,3 +56,9 @@ def make_async_engine(settings: Settings, application_name: str, pool_size: int 
         hide_parameters=True,
         connect_args=connection_options(application_name),
     )
+
+
+def driver_connection(session: Session) -> psycopg.Connection[Any]:
+    """Give the driver's connection of a worker's session, for the ledger's statements in its transaction."""
+    session.flush()
+    return cast("psycopg.Connection[Any]", session.connection().connection.driver_connection)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 _VERSION_AND_VARIANT = (0x7 << 76) | (0b10 << 62)
@@ -18,6 +18,11 @@ def new_id() -> UUID:
 def id_for(moment: datetime, name: str) -> UUID:
     """Make the one UUIDv7 that stands for `name` at `moment`: equal arguments give equal ids on every machine."""
     return _uuid7(int(moment.timestamp() * 1000), hashlib.sha256(name.encode()).digest()[:16])
+
+
+def moment_of(id_: UUID) -> datetime:
+    """Read the moment that an id of ours carries."""
+    return datetime.fromtimestamp((id_.int >> 80) / 1000, UTC)
 
 
 def _uuid7(milliseconds: int, tail: bytes) -> UUID:

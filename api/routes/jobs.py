@@ -1,4 +1,4 @@
-"""`/v1/jobs`: list, cancel, retry, attempts, delete; create and read are in `hot_pair`."""
+"""`/v1/jobs`: list, bulk actions, cancel, retry, attempts, delete; create and read are in `hot_pair`."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,8 +10,10 @@ from api.deps import CallerDep, ResourcesDep
 from api.due_times import Moment
 from api.job_actions import cancel, delete, retry
 from api.job_bodies import Tag
+from api.job_bulk import BulkBody, enqueue_bulk
 from api.job_lists import JobAttempt, JobFilter
 from api.job_openapi import JOB_RESPONSES
+from api.job_responses import WaitDep
 from api.pages import Page, PageQuery, Sort, page_query
 from api.problems import problems
 from shared.job_state import JobState
@@ -41,6 +43,15 @@ async def list_jobs(
 ) -> Page[Job]:
     """List your jobs, newest first."""
     return await job_lists.list_jobs(resources, caller.user_id, page, filters)
+
+
+@router.post("/bulk", status_code=202, responses=JOB_RESPONSES | problems(401))
+async def change_jobs(caller: CallerDep, resources: ResourcesDep, body: BulkBody, wait: WaitDep) -> Response:
+    """Cancel, retry or purge your jobs that match a filter. This is a job itself, with progress, and cancellable.
+
+    Only jobs that exist when the request is accepted are touched, however long it takes.
+    """
+    return await enqueue_bulk(resources, caller.user_id, body, wait)
 
 
 @router.post("/{job_id}/cancel", responses={200: JOB_RESPONSES[200]} | problems(401, 404, 409))
