@@ -100,7 +100,7 @@ def _excluded(case: Case) -> list[Check]:
     if case.media_type == "multipart/form-data":
         # Whatever a part named `files` holds is a file: on the wire there is no wrong type for it.
         excluded.append(negative_data_rejection)
-    if case.path == "/v1/files/batch":
+    if case.path in {"/v1/files/batch", "/v1/jobs/bulk"}:
         # It is also a place where an id could stand: GET and DELETE say that it is none.
         excluded += [unsupported_method, allow_header_conformance]
     return excluded

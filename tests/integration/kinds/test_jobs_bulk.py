@@ -1,6 +1,6 @@
 """Bulk actions: what they touch, what they skip, and what is left when they are cut off in the middle."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ CANCELLED = "state = 'cancelled'"
 
 
 @contextmanager
-def mishap(yard: Yard, what: str, touched: str) -> Iterator[None]:
+def mishap(yard: Yard, what: str, touched: str) -> Generator[None]:
     yard.database.execute(_MISHAP.replace("{touched}", touched).replace("{what}", what).encode())
     try:
         yield
