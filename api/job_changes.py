@@ -1,8 +1,8 @@
 """Waiting for a job to change without holding a database connection.
 
 Hints arrive over one Redis subscription per process. Once a second one statement asks the ledger for the versions of
-all jobs that are waited for, so a lost hint, or no Redis at all, costs a waiter at most that second. A server that stops
-lets all waiters go.
+all jobs that are waited for, so a lost hint, or no Redis at all, costs a waiter at most that second. A server that
+stops lets all waiters go.
 """
 
 import asyncio

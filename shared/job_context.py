@@ -30,7 +30,13 @@ class OutputFile(Protocol):
 
 
 class JobContext(Protocol):
-    """Gives a handler its job's surroundings. All methods are synchronous and safe from any thread."""
+    """Gives a handler its job's surroundings. All methods are synchronous and safe from any thread.
+
+    A handler ends early where it calls `progress()` or `check_cancelled()`. One that does not call them is broken into:
+    a second after a heartbeat has learned of the cancel request, or that the claim is lost, `Cancelled` is raised at
+    whatever instruction it is; 2.5 s after the worker began to stop a `BaseException` is, which puts the job back. It
+    is raised again with every heartbeat until the handler ends. Kinds that are `interruptible=False` are spared.
+    """
 
     @property
     def job_id(self) -> UUID:

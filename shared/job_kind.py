@@ -53,6 +53,7 @@ class JobKind:
     backoff_cap: timedelta
     concurrency: int | None
     concurrency_per_key: int
+    interruptible: bool
 
     @property
     def summary(self) -> str:
@@ -78,12 +79,15 @@ def job(
     backoff_cap: timedelta = timedelta(minutes=10),
     concurrency: int | None = None,
     concurrency_per_key: int = 1,
+    interruptible: bool = True,
 ) -> Callable[[Handler], Handler]:
     """Register a handler `(input, context) -> result` as a kind of job; its annotations name the models.
 
     `timeout` bounds one attempt. `backoff` is the base of the exponential delay between attempts, `backoff_cap` its
     most. `concurrency` bounds how many jobs of the kind run at once, all workers together; `concurrency_per_key` how
     many of one owner's that share a `concurrency_key`. Jobs handed to Celery but not yet begun count as running.
+    Unless it is `interruptible=False`, a handler that does not look is broken into when its job is cancelled or lost,
+    or its worker stops; see `JobContext`.
     Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue.
     """
     if queue not in QUEUES:
@@ -107,6 +111,7 @@ def job(
             backoff_cap=backoff_cap,
             concurrency=concurrency,
             concurrency_per_key=concurrency_per_key,
+            interruptible=interruptible,
         )
         return handler
 

@@ -3,8 +3,8 @@
 import asyncio
 import inspect
 import logging
-import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from types import FrameType
@@ -18,12 +18,13 @@ from psycopg import Connection
 from shared.database import connect, make_engine
 from shared.job_events import EventPublisher
 from shared.job_kind import JobInput, JobKind
+from shared.job_outcome import Cancelled
 from shared.job_queue import NUDGE, NewJob, enqueue_in_worker
 from shared.settings import Settings
 from shared.storage import LocalStorage
 from worker import ledger
 from worker.context import AttemptContext, AttemptLost
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Heartbeat, Reason, Watch
 from worker.ledger import Claim, Ending
 
 logger = logging.getLogger(__name__)
@@ -31,12 +32,19 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 LONGEST_PAUSE_SECONDS = 2.0
-STOP_SIGNAL = signal.SIGUSR2
-"""What the heartbeat sends its own process when the worker stops; Celery keeps SIGTERM and SIGUSR1 for itself."""
+INTERRUPT_SIGNAL = signal.SIGUSR2
+"""What the heartbeat sends the handler's thread to end it; Celery keeps SIGTERM and SIGUSR1 for itself."""
 
 
 class WorkerStopping(BaseException):
     """Breaks into a handler whose worker is stopping, so that its job can be put back."""
+
+
+_INTERRUPTIONS: dict[Reason, type[BaseException]] = {
+    "stop": WorkerStopping,
+    "cancel": Cancelled,
+    "lost": AttemptLost,
+}
 
 
 class Child:
@@ -48,9 +56,11 @@ class Child:
         self._connection: Connection[Any] | None = None
         self._loop: asyncio.Runner | None = None
         self._in_handler = False
-        signal.signal(STOP_SIGNAL, self._break_in)
+        self._interruption: tuple[Watch, Reason] | None = None
+        self._thread = threading.get_ident()
+        signal.signal(INTERRUPT_SIGNAL, self._break_in)
         self.events = EventPublisher(settings)
-        self.heartbeat = Heartbeat(settings, self.events, is_stopping, lambda: os.kill(os.getpid(), STOP_SIGNAL))
+        self.heartbeat = Heartbeat(settings, self.events, is_stopping, self.interrupt)
         self.engine = make_engine(settings, "jobyard-handler")
         self.storage = LocalStorage(settings.storage_dir)
 
@@ -110,16 +120,30 @@ class Child:
             self._loop = asyncio.Runner()
         try:
             return self._loop.run(coroutine)
-        except (SoftTimeLimitExceeded, SystemExit, WorkerStopping):
-            # A signal broke into the loop: what it was running must not go on under the next job.
-            self._loop.close()
-            self._loop = None
+        except (SoftTimeLimitExceeded, SystemExit, WorkerStopping, Cancelled):
+            # A signal broke into the loop: what it was running must not go on under the next job. Closing it may be
+            # broken into as well.
+            loop, self._loop = self._loop, None
+            loop.close()
             raise
 
-    def _break_in(self, _: int, __: FrameType | None) -> None:
+    def interrupt(self, watch: Watch, reason: Reason) -> None:
+        """Have the handler ended from its own thread, if it still runs this job when it gets to it."""
+        self._interruption = watch, reason
+        # Not to the process: a system call that the handler waits in has to be interrupted, so its thread has to be.
+        signal.pthread_kill(self._thread, INTERRUPT_SIGNAL)
+
+    def _break_in(self, _: int, frame: FrameType | None) -> None:
+        interruption, self._interruption = self._interruption, None
         # Outside of a handler an outcome is being written, which must not be disturbed.
-        if self._in_handler:
-            raise WorkerStopping
+        if not self._in_handler or interruption is None:
+            return
+        watch, reason = interruption
+        # The signal may come late, into the next job. And a handler that is writing to the log holds a lock which the
+        # heartbeat needs too; it is asked again a moment later.
+        if self.heartbeat.watches(watch) and not _is_logging(frame):
+            watch.interrupted = True
+            raise _INTERRUPTIONS[reason]
 
     def close(self) -> None:
         """Close the connections, the thread and the loop."""
@@ -144,3 +168,11 @@ class Child:
                     self._connection.close()
                 time.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _is_logging(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == logging.__name__:
+            return True
+        frame = frame.f_back
+    return False

@@ -1,16 +1,18 @@
 """The heartbeat: one thread per child that keeps the running job's lease alive, whatever the handler is doing.
 
-It has a connection of its own, carries progress to the ledger and brings cancel requests back. A handler that holds
-the GIL for longer than three quarters of a lease would starve it; C code that works that long releases the GIL.
+It has a connection of its own, carries progress to the ledger and brings cancel requests back. A handler that should
+end and does not look is broken into. A handler that holds the GIL for longer than three quarters of a lease would
+starve the thread; C code that works that long releases the GIL.
 """
 
 import logging
 import math
+import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
@@ -32,28 +34,38 @@ STOP_LOOK_SECONDS = 0.25
 """How often a running job's heartbeat looks whether the worker is stopping."""
 FINISH_SECONDS = 2.5
 """How long a job may go on after the worker began to stop; then it is put back."""
+REACT_SECONDS = 1.0
+"""How long a handler whose job is cancelled or lost may take to notice; then it is broken into."""
 ANNOUNCE_SECONDS = 0.05
 """How long a job runs before others are told that it does: most short jobs need no such hint."""
+
+Reason = Literal["stop", "cancel", "lost"]
+"""Why a handler should end."""
 
 
 @dataclass(slots=True)
 class Watch:
-    """Is what is known about the job being watched; `progress` is what was reported and not yet written."""
+    """Is what is known about the job being watched.
+
+    The handler's thread may be broken into at any instruction, so it takes no lock here: a lock that it never gave back
+    would stop the heartbeat for good. Each field has one writer, `progress` the handler and `written` the heartbeat.
+    """
 
     held: Claim
+    interruptible: bool
     announce_at: float
     next_beat: float
     next_report: float = 0.0
     next_look: float = 0.0
     progress: Progress | None = None
+    written: Progress | None = None
     asked: bool = False
     cancel_requested: bool = False
     past_deadline: bool = False
     lost: bool = False
-
-
-def _never() -> bool:
-    return False
+    reason: Reason | None = None
+    interrupt_at: float = math.inf
+    interrupted: bool = False
 
 
 class Heartbeat:
@@ -64,14 +76,13 @@ class Heartbeat:
         settings: Settings,
         events: EventPublisher,
         is_stopping: Callable[[], bool],
-        break_in: Callable[[], None],
+        break_in: Callable[[Watch, Reason], None],
     ) -> None:
         self._settings = settings
         self._events = events
         self._is_stopping = is_stopping
         self._break_in = break_in
-        self._cut_at = math.inf
-        self._changed = threading.Condition()
+        self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._watch: Watch | None = None
         self._rest_from = 0.0
         self._resting = False
@@ -80,42 +91,44 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
         self._thread.start()
 
-    def watch(self, held: Claim) -> Watch:
-        """Begin to renew a claim's lease."""
-        with self._changed:
-            now = time.monotonic()
-            self._watch = Watch(held, now + ANNOUNCE_SECONDS, now + self._settings.heartbeat_seconds)
-            self._rest_from = now + REST_AFTER_SECONDS
-            if self._resting:
-                self._changed.notify()
-            return self._watch
+    def watch(self, held: Claim, *, interruptible: bool) -> Watch:
+        """Begin to renew a claim's lease; only what is `interruptible` is ever broken into."""
+        now = time.monotonic()
+        watch = Watch(held, interruptible, now + ANNOUNCE_SECONDS, now + self._settings.heartbeat_seconds)
+        self._rest_from = now + REST_AFTER_SECONDS
+        self._watch = watch
+        if self._resting:
+            self._wakes.put(None)
+        return watch
+
+    def watches(self, watch: Watch) -> bool:
+        """Tell whether this is the job of now."""
+        return self._watch is watch
 
     def release(self) -> Watch:
-        """Stop renewing; gives what is known, with the progress that was not yet written."""
-        with self._changed:
-            watch, self._watch = self._watch, None
+        """Stop renewing; gives what is known."""
+        watch, self._watch = self._watch, None
         if watch is None:
             raise RuntimeError("no job is being watched")
         return watch
 
     def report(self, watch: Watch, progress: Progress) -> None:
         """Hand in progress; it is written a moment later, at most four times a second."""
-        with self._changed:
-            watch.progress = progress
-            self._changed.notify()
+        none_was_waiting = watch.progress is watch.written
+        watch.progress = progress
+        if none_was_waiting:
+            self._wakes.put(None)
 
     def ask(self, watch: Watch) -> None:
         """Have the ledger asked for a cancel request soon, at most once a second."""
         if not watch.asked:
-            with self._changed:
-                watch.asked = True
-                self._changed.notify()
+            watch.asked = True
+            self._wakes.put(None)
 
     def close(self) -> None:
         """End the thread and its connection."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
+        self._closed = True
+        self._wakes.put(None)
         self._thread.join(timeout=5)
 
     def _beat_for_ever(self) -> None:
@@ -124,73 +137,98 @@ class Heartbeat:
                 watch.announce_at = math.inf
                 self._events.publish(watch.held.job_id, watch.held.version)
                 continue
+            watch.asked = False
             self._beat(watch)
             now = time.monotonic()
             watch.next_beat = now + self._settings.heartbeat_seconds
             watch.next_report = now + PROGRESS_SECONDS
             watch.next_look = now + LOOK_SECONDS
-            watch.asked = False
         if self._connection is not None:
             self._connection.close()
 
     def _next_beat(self) -> Watch | None:
-        with self._changed:
-            while not self._closed:
-                watch = self._watch
-                if watch is None:
-                    self._rest()
-                    continue
-                due = min(
-                    watch.announce_at,
-                    watch.next_beat,
-                    math.inf if watch.progress is None else watch.next_report,
-                    watch.next_look if watch.asked else math.inf,
-                )
-                now = time.monotonic()
-                if due <= now:
-                    return watch
-                self._cut_off_when_stopping(now)
-                self._changed.wait(min(due - now, STOP_LOOK_SECONDS))
+        while not self._closed:
+            watch = self._watch
+            if watch is None:
+                self._rest()
+                continue
+            now = time.monotonic()
+            self._note_reason(watch, now)
+            due = min(
+                watch.announce_at,
+                watch.next_beat,
+                math.inf if watch.progress is watch.written else watch.next_report,
+                watch.next_look if watch.asked else math.inf,
+            )
+            if due <= now:
+                return watch
+            self._interrupt_when_due(watch, now)
+            self._pause(min(due - now, STOP_LOOK_SECONDS))
         return None
+
+    def _pause(self, seconds: float | None = None) -> None:
+        try:
+            self._wakes.get(timeout=seconds)
+        except queue.Empty:
+            return
 
     def _rest(self) -> None:
         # While jobs come one after the other the thread looks by itself: waking it for each would cost more than most
         # of them do.
         if time.monotonic() < self._rest_from:
-            self._changed.wait(ANNOUNCE_SECONDS)
-        else:
-            self._resting = True
-            self._changed.wait()
-            self._resting = False
+            self._pause(ANNOUNCE_SECONDS)
+            return
+        self._resting = True
+        # Looked at once more: a job that began before the line above woke nobody.
+        if self._watch is None and not self._closed:
+            self._pause()
+        self._resting = False
 
-    def _cut_off_when_stopping(self, now: float) -> None:
+    def _note_reason(self, watch: Watch, now: float) -> None:
+        reason: Reason | None = None
+        if watch.lost:
+            reason = "lost"
+        elif watch.cancel_requested:
+            reason = "cancel"
+        elif self._is_stopping():
+            reason = "stop"
+        if reason is not None and reason != watch.reason:
+            watch.reason = reason
+            watch.interrupt_at = now + (FINISH_SECONDS if reason == "stop" else REACT_SECONDS)
+            # Whether the deadline has passed decides what a stop means: the last word on it comes just before.
+            watch.next_beat = min(watch.next_beat, watch.interrupt_at)
+
+    def _interrupt_when_due(self, watch: Watch, now: float) -> None:
         # Celery's warm stop waits for handlers as long as they like, its cold one gives a child a tenth of a second
-        # before SIGKILL. So it is we who end the handler, while there is time to put its job back.
-        if self._cut_at == math.inf and self._is_stopping():
-            self._cut_at = now + FINISH_SECONDS
-        if self._cut_at <= now:
-            self._cut_at = math.inf
-            self._is_stopping = _never
-            self._break_in()
+        # before SIGKILL. So it is we who end the handler, while there is time to put its job back. Likewise nobody else
+        # ends one that has been cancelled and does not look.
+        if watch.reason is None or not watch.interruptible or now < watch.interrupt_at:
+            return
+        if watch.interrupted:
+            # It swallowed the exception, or has much to clean up.
+            watch.interrupted = False
+            watch.interrupt_at = now + self._settings.heartbeat_seconds
+        else:
+            watch.interrupt_at = now + STOP_LOOK_SECONDS
+            self._break_in(watch, watch.reason)
 
     def _beat(self, watch: Watch) -> None:
-        with self._changed:
-            progress, watch.progress = watch.progress, None
+        progress = watch.progress
+        news = progress if progress is not watch.written else None
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = connect(self._settings, "jobyard-heartbeat", statement_timeout="5s")
-            pulse = ledger.heartbeat(self._connection, watch.held, self._settings.lease_seconds, progress)
+            pulse = ledger.heartbeat(self._connection, watch.held, self._settings.lease_seconds, news)
         except psycopg.Error as error:
             logger.warning("job %s: heartbeat failed: %s", watch.held.job_id, type(error).__name__)
             if self._connection is not None:
                 self._connection.close()
-            with self._changed:
-                watch.progress = watch.progress or progress
             return
+        watch.written = progress
         if pulse is None:
             watch.lost = True
         else:
             watch.cancel_requested |= pulse.cancel_requested
             watch.past_deadline |= pulse.past_deadline
-            if progress is not None:
+            if news is not None:
                 self._events.publish(watch.held.job_id, pulse.version)

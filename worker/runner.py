@@ -76,7 +76,7 @@ class Runner:
         held = child.claim(kind, UUID(job_id), dispatch_seq)
         if held is None:
             raise Ignore
-        watch = child.heartbeat.watch(held)
+        watch = child.heartbeat.watch(held, interruptible=kind.interruptible)
         context = AttemptContext(
             held, self._settings, child.storage, child.engine, child.heartbeat, watch, self._kinds
         )  # fmt: skip

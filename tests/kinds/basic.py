@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,8 +32,6 @@ def leave(*, words: Words, context: JobContext) -> None:
         raise Retry(timedelta(0), "once more")
     if words.ending == "exit":
         sys.exit(3)
-    if words.ending == "stop":
-        os.kill(os.getpid(), signal.SIGUSR2)
     endings: dict[str, BaseException] = {
         "snooze": Snooze(timedelta(0)),
         "fail": Fail("bad_words", "These words will not do."),
@@ -47,6 +46,8 @@ def leave(*, words: Words, context: JobContext) -> None:
 def echo_words(words: Words, context: JobContext) -> Echo:
     """Give the text back, or end as asked."""
     leave(words=words, context=context)
+    if words.ending == "hang":
+        threading.Event().wait()
     if words.ending.startswith("output"):
         with context.output("words.txt", "text/plain") as output:
             output.stream.write(words.text.encode())
@@ -61,6 +62,8 @@ def echo_words(words: Words, context: JobContext) -> Echo:
 async def echo_words_later(words: Words, context: JobContext) -> Echo:
     """Give the text back from a coroutine, or end as asked."""
     await asyncio.sleep(0)
+    if words.ending == "hang":
+        await asyncio.Event().wait()
     leave(words=words, context=context)
     return Echo(text=words.text, attempt=context.attempt)
 

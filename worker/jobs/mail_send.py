@@ -39,6 +39,9 @@ class MailResult(JobResult):
     max_attempts=6,
     backoff=BACKOFF,
     backoff_cap=timedelta(hours=1),
+    # Broken into while the server is taking the message, it would have to be sent again. It looks for a cancel request
+    # itself, at the last moment that can hold the message back.
+    interruptible=False,
 )
 async def send_mail(job_input: MailInput, context: JobContext) -> MailResult:
     """Deliver an e-mail to the recipients that have not got it yet."""

@@ -185,10 +185,13 @@ def test_a_lost_claim_records_nothing(
 
 @pytest.mark.parametrize("kind_name", ["test.echo", "test.async_echo"])
 def test_stopping_puts_back_five_times_and_then_counts(
-    database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, kind_name: str
-) -> None:
+    database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, kind_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("worker.heartbeat.FINISH_SECONDS", 0.0)
+    runner.announce_stop()
     kind = kinds[kind_name]
-    new = factories.new_job(kind, owner.id, {"text": "hello", "ending": "stop"}, max_attempts=1)
+    new = factories.new_job(kind, owner.id, {"text": "hello", "ending": "hang"}, max_attempts=1)
     job_id = factories.enqueue(database, new)
     for put_backs in range(1, 6):
         assert factories.run_job(runner, database, kind, job_id) == "queued"
