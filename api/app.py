@@ -8,10 +8,11 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import openapi
+from api.idempotency_key import REPLAYED
 from api.limits import RequestLimits
 from api.problems import install_problem_handlers
 from api.resources import make_resources, open_resources
-from api.routes import auth, docs, emails, files, health, hot_pair, images, jobs, users
+from api.routes import admin, auth, docs, emails, files, health, hot_pair, images, jobs, users
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 
@@ -43,6 +44,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(jobs.router)
     app.include_router(files.router)
     app.include_router(images.make_router(resources.kinds))
+    app.include_router(admin.router)
     docs.mount_docs(app)
     app.add_middleware(RequestLimits)
     _allow_origins(app, settings)
@@ -65,6 +67,7 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             "Retry-After",
             "Preference-Applied",
             "Jobyard-Existing",
+            REPLAYED,
             "X-Request-ID",
         ],
     )

@@ -1,20 +1,25 @@
 """E-mails: accepting, reading and cancelling them. Each is delivered by a `mail.send` job."""
 
+from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
+from fastapi import Response
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from api.email_bodies import EmailBody
 from api.email_shapes import Email, shape_email
+from api.idempotency import once
+from api.idempotency_key import RequestKey
 from api.pages import Page, PageQuery, make_page, select_page
 from api.resources import Resources
 from api.transactions import session_connection
 from shared import models
 from shared.errors import EmailNotFound, FileNotFound, IllegalTransition, JobyardError
 from shared.ids import new_id
+from shared.job_kind import JobKind
 from shared.job_queue import NewJob, cancel_job, enqueue
 from shared.job_state import JobState
 from shared.mail_address import Mailbox, parse_mailbox
@@ -42,33 +47,44 @@ class AttachmentsTooLarge(JobyardError):
     title = "Invalid input"
 
 
-async def create_email(resources: Resources, owner_id: UUID, body: EmailBody) -> Email:
-    """Write down an e-mail, its recipients and its job in one transaction, then nudge the dispatcher.
+async def create_email(resources: Resources, owner_id: UUID, body: EmailBody, key: RequestKey | None) -> Response:
+    """Write down an e-mail, its recipients and its job in one transaction, once per key; then nudge the dispatcher.
 
-    Raises `SenderNotAllowed`, `FileNotFound`, `AttachmentsTooLarge`.
+    Raises `SenderNotAllowed`, `FileNotFound`, `AttachmentsTooLarge`, and the errors of `once`.
     """
     sender = _sender(resources, body.sender)
     email_id = new_id()
-    kind = resources.kinds[KIND]
-    file_ids = list(dict.fromkeys(body.attachment_ids))
+    new = _job(resources.kinds[KIND], owner_id, email_id, body)
     async with resources.sessions.begin() as session:
-        await _check_attachments(session, owner_id, file_ids)
-        new = NewJob(
-            owner_id=owner_id,
-            kind=kind.name,
-            queue=kind.queue,
-            input={"email_id": str(email_id)},
-            max_attempts=kind.max_attempts,
-            priority=body.priority,
-            tags=body.tags,
-            run_at=body.send_at,
-            file_ids=file_ids,
-        )
-        enqueued = await enqueue(await session_connection(session), new)
-        email = _rows(email_id, owner_id, sender, body, new)
-        session.add(email)
+        connection = await session_connection(session)
+
+        async def write() -> Response:
+            await _check_attachments(session, owner_id, new.file_ids)
+            enqueued = await enqueue(connection, new)
+            email = _rows(email_id, owner_id, sender, body, new)
+            session.add(email)
+            await session.flush()
+            shaped = shape_email(email, JobState(enqueued.row.state))
+            location = {"Location": shaped.links.self_}
+            return Response(shaped.model_dump_json(by_alias=True), 202, location, "application/json")
+
+        response = await once(connection, key, session.begin_nested, write)
     resources.nudger.nudge()
-    return shape_email(email, JobState(enqueued.row.state))
+    return response
+
+
+def _job(kind: JobKind, owner_id: UUID, email_id: UUID, body: EmailBody) -> NewJob:
+    return NewJob(
+        owner_id=owner_id,
+        kind=kind.name,
+        queue=kind.queue,
+        input={"email_id": str(email_id)},
+        max_attempts=kind.max_attempts,
+        priority=body.priority,
+        tags=body.tags,
+        run_at=body.send_at,
+        file_ids=list(dict.fromkeys(body.attachment_ids)),
+    )
 
 
 def _sender(resources: Resources, asked: Mailbox | None) -> Mailbox:
@@ -78,7 +94,7 @@ def _sender(resources: Resources, asked: Mailbox | None) -> Mailbox:
     return asked or allowed
 
 
-async def _check_attachments(session: AsyncSession, owner_id: UUID, file_ids: list[UUID]) -> None:
+async def _check_attachments(session: AsyncSession, owner_id: UUID, file_ids: Sequence[UUID]) -> None:
     statement = select(models.File.id, models.File.size).where(
         models.File.owner_id == owner_id, models.File.id.in_(file_ids)
     )

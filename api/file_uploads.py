@@ -1,5 +1,9 @@
 """Uploads of files for their own sake: one, one with a job, or a batch."""
 
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -9,13 +13,17 @@ from api.content_types import ContentTypeNotSupported, content_type
 from api.file_bodies import LONGEST_DESCRIPTION, MOST_BATCH_FILES, Batch, BatchItem, FileAndJob, file_of
 from api.file_names import disposition_parameters
 from api.files import file_job, store
+from api.idempotency_key import RequestKey
+from api.idempotent_uploads import hold
 from api.incoming_file import UploadRules
 from api.problems import Problem
 from api.resources import Resources
 from api.upload_errors import KindNotSuited, NothingStored, PartNotValid
 from api.uploads import Form, missing_part, receive_form, receive_raw
+from shared import models
 from shared.errors import JobyardError
 from shared.job_kind import JobInput, JobKind
+from shared.job_queue import Enqueued
 from shared.job_row import job_frame
 from shared.schemas import Job
 
@@ -28,24 +36,36 @@ def is_form(request: Request) -> bool:
     return declared == "multipart/form-data"
 
 
-async def upload(request: Request, resources: Resources, owner_id: UUID, process: str | None) -> Response:
-    """Store one file, and enqueue the job `process` for it if asked to.
+async def upload(
+    request: Request, resources: Resources, owner_id: UUID, process: str | None, key: RequestKey | None
+) -> Response:
+    """Store one file, and enqueue the job `process` for it if asked to; once per key.
 
-    Raises the errors of `api.upload_errors`, `StorageFull` and `StorageUnavailable`.
+    Raises the errors of `api.upload_errors` and `api.idempotency`, `StorageFull` and `StorageUnavailable`.
     """
     kind = None if process is None else _suited_kind(resources, process)
     rules = UploadRules(resources.settings, resources.storage, text_parts=frozenset({"description"}))
-    if is_form(request):
-        receiving = receive_form(request, rules)
-    else:
-        disposition = request.headers.get("content-disposition", "").encode("latin-1")
-        receiving = receive_raw(request, rules, disposition_parameters(disposition).get("filename"))
-    async with receiving as form:
+    as_form = is_form(request)
+    async with (
+        hold(resources.ledger, key) as held,
+        (receive_form if as_form else _receive_raw)(request, replace(rules, kept=not held.answered)) as form,
+    ):
         if not form.files:
             raise missing_part("file")
-        [file] = form.files
-        new = None if kind is None else file_job(owner_id, kind, _only_file(kind, file.id))
-        rows, enqueued = await store(resources, owner_id, [file], _description(form), new)
+        description = _description(form)
+        if (first := await held.replay(form)) is not None:
+            return first
+        new = None if kind is None else file_job(owner_id, kind, _only_file(kind, form.files[0].id))
+        answer = partial(_uploaded, resources)
+        return await store(resources, owner_id, form, held, answer, description=description, new_job=new)
+
+
+def _receive_raw(request: Request, rules: UploadRules) -> AbstractAsyncContextManager[Form]:
+    disposition = request.headers.get("content-disposition", "").encode("latin-1")
+    return receive_raw(request, rules, disposition_parameters(disposition).get("filename"))
+
+
+def _uploaded(resources: Resources, rows: Sequence[models.File], enqueued: Enqueued | None) -> Response:
     stored = file_of(rows[0])
     if enqueued is None:
         return _created(stored.model_dump_json(by_alias=True), {"Location": stored.links.self_})
@@ -54,25 +74,32 @@ async def upload(request: Request, resources: Resources, owner_id: UUID, process
     return Response(both, 202, {"Location": job.links.self_, "Retry-After": "1"}, "application/json")
 
 
-async def upload_batch(request: Request, resources: Resources, owner_id: UUID) -> Response:
+async def upload_batch(request: Request, resources: Resources, owner_id: UUID, key: RequestKey | None) -> Response:
     """Store up to ten files, each for itself; raises `NothingStored`, otherwise as `upload`."""
     if not is_form(request):
         raise ContentTypeNotSupported("A batch is sent as multipart/form-data.")
     rules = UploadRules(resources.settings, resources.storage, file_part="files", most_files=MOST_BATCH_FILES)
-    async with receive_form(request, rules) as form:
+    async with (
+        hold(resources.ledger, key) as held,
+        receive_form(request, replace(rules, kept=not held.answered)) as form,
+    ):
         if not form.files:
             raise missing_part("files")
-        accepted = [file for file in form.files if file.refusal is None]
-        if not accepted:
+        if not form.accepted:
             codes = ", ".join(sorted({file.refusal.code for file in form.files if file.refusal}))
             raise NothingStored(f"No file was stored: {codes}.", pointer="/files")
-        rows, _ = await store(resources, owner_id, accepted)
+        if (first := await held.replay(form)) is not None:
+            return first
+        return await store(resources, owner_id, form, held, partial(_uploaded_batch, form))
+
+
+def _uploaded_batch(form: Form, rows: Sequence[models.File], _: Enqueued | None) -> Response:
     stored = {row.id: file_of(row) for row in rows}
     items = [
         BatchItem(index=index, file=stored.get(file.id), error=_problem(file.refusal))
         for index, file in enumerate(form.files)
     ]
-    batch = Batch(items=items, failed=len(form.files) - len(accepted))
+    batch = Batch(items=items, failed=len(form.files) - len(rows))
     return _created(batch.model_dump_json(by_alias=True), {})
 
 

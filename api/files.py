@@ -2,18 +2,21 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
+from fastapi import Response
 from sqlalchemy import exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.file_bodies import File, file_of
+from api.idempotent_uploads import HeldKey
 from api.incoming_file import IncomingFile
 from api.pages import Page, PageQuery, make_page, select_page
 from api.resources import Resources
 from api.transactions import session_connection
+from api.uploads import Form
 from shared import models
 from shared.errors import FileInUse, FileNotFound
 from shared.job_kind import JobInput, JobKind
@@ -35,14 +38,25 @@ def file_job(owner_id: UUID, kind: JobKind, checked: JobInput) -> NewJob:
     )
 
 
+Answer = Callable[[Sequence[models.File], Enqueued | None], Response]
+"""Makes the answer for stored files and the job that was enqueued with them."""
+
+
 async def store(
     resources: Resources,
     owner_id: UUID,
-    incoming: Sequence[IncomingFile],
+    form: Form,
+    held: HeldKey,
+    answer: Answer,
+    *,
     description: str | None = None,
     new_job: NewJob | None = None,
-) -> tuple[list[models.File], Enqueued | None]:
-    """Keep received files: blobs first, then their rows and a job in one transaction."""
+) -> Response:
+    """Keep a form's files: blobs first, then their rows, a job and the answer under the key in one transaction.
+
+    Raises `IdempotencyKeyInUse` when the key was lost meanwhile; then nothing is kept.
+    """
+    incoming = form.accepted
     for outcome in await asyncio.gather(*(file.keep() for file in incoming), return_exceptions=True):
         if outcome is not None:
             raise outcome
@@ -52,13 +66,15 @@ async def store(
         rows = list(await session.scalars(statement.returning(models.File), values))
         connection = await session_connection(session)
         enqueued = await enqueue(connection, new_job) if new_job else None
+        response = answer(rows, enqueued)
+        await held.keep(connection, form, response)
         # Whether a COMMIT without an answer happened nobody knows: then files.clean finds out and sweeps.
         for file in incoming:
             file.release()
         await session.commit()
     if enqueued is not None:
         resources.nudger.nudge()
-    return rows, enqueued
+    return response
 
 
 def _columns(owner_id: UUID, file: IncomingFile, description: str | None) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Pictures to be resized: an upload, or a stored file, becomes an `image.resize` job in one transaction."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +14,11 @@ from api.content_types import JSON, ContentTypeNotSupported, content_type
 from api.file_bodies import BINARY, form_schema
 from api.file_uploads import is_form
 from api.files import file_job, find_file, store
+from api.idempotency import once
+from api.idempotency_key import RequestKey
+from api.idempotent_uploads import hold
 from api.incoming_file import UploadRules
-from api.job_actions import answer
+from api.job_actions import accept, answer_accepted
 from api.limits import LARGEST_JSON_BYTES
 from api.request_body import Body
 from api.resources import Resources
@@ -30,37 +35,46 @@ _PLAIN_PARTS = ("width", "height", "format", "quality")
 _Location = tuple[int | str, ...]
 
 
-async def resize(request: Request, resources: Resources, owner_id: UUID, wait: int | None) -> Response:
-    """Enqueue the resizing of a picture, sent along or stored before.
+async def resize(
+    request: Request, resources: Resources, owner_id: UUID, wait: int | None, key: RequestKey | None
+) -> Response:
+    """Enqueue the resizing of a picture, sent along or stored before; once per key.
 
-    Raises `FileNotFound`, the errors of `api.upload_errors`, `StorageFull`, `StorageUnavailable`.
+    Raises `FileNotFound`, the errors of `api.upload_errors` and `api.idempotency`, `StorageFull`, `StorageUnavailable`.
     """
-    kind = resources.kinds[KIND]
     if is_form(request):
-        enqueued = await _resize_upload(request, resources, kind, owner_id)
+        accepted = await _resize_upload(request, resources, owner_id, key)
     elif content_type(request) == JSON:
-        enqueued = await _resize_stored(request, resources, kind, owner_id)
+        accepted = await _resize_stored(request, resources, owner_id, key)
     else:
         raise ContentTypeNotSupported("Send a picture as multipart/form-data, or name a stored one in JSON.")
-    return await answer(resources, enqueued, wait)
+    return await answer_accepted(resources, owner_id, accepted, wait)
 
 
-async def _resize_upload(request: Request, resources: Resources, kind: JobKind, owner_id: UUID) -> Enqueued:
+async def _resize_upload(request: Request, resources: Resources, owner_id: UUID, key: RequestKey | None) -> Response:
+    kind = resources.kinds[KIND]
     rules = UploadRules(
         resources.settings,
         resources.storage,
         text_parts=frozenset({"renditions", *_PLAIN_PARTS}),
         only=MEDIA_TYPES,
     )
-    async with receive_form(request, rules) as form:
+    async with (
+        hold(resources.ledger, key) as held,
+        receive_form(request, replace(rules, kept=not held.answered)) as form,
+    ):
         if not form.files:
             raise missing_part("file")
-        [file] = form.files
-        checked = _input_of_form(kind, file.id, form.texts)
-        _, enqueued = await store(resources, owner_id, [file], None, file_job(owner_id, kind, checked))
+        new = file_job(owner_id, kind, _input_of_form(kind, form.files[0].id, form.texts))
+        if (first := await held.replay(form)) is not None:
+            return first
+        return await store(resources, owner_id, form, held, partial(_accept, resources), new_job=new)
+
+
+def _accept(resources: Resources, _: object, enqueued: Enqueued | None) -> Response:
     if enqueued is None:
         raise RuntimeError("a job was given, so one was enqueued")
-    return enqueued
+    return accept(resources, enqueued)
 
 
 def _input_of_form(kind: JobKind, file_id: UUID, texts: dict[str, str]) -> JobInput:
@@ -74,7 +88,8 @@ def _input_of_form(kind: JobKind, file_id: UUID, texts: dict[str, str]) -> JobIn
     return _check(kind, {"file_id": file_id, "renditions": _decode(texts["renditions"], ("renditions",))})
 
 
-async def _resize_stored(request: Request, resources: Resources, kind: JobKind, owner_id: UUID) -> Enqueued:
+async def _resize_stored(request: Request, resources: Resources, owner_id: UUID, key: RequestKey | None) -> Response:
+    kind = resources.kinds[KIND]
     body = Body(request, LARGEST_JSON_BYTES, BodyTooLarge)
     text = bytearray()
     with body.guarded():
@@ -82,13 +97,19 @@ async def _resize_stored(request: Request, resources: Resources, kind: JobKind, 
             text += chunk
     new = file_job(owner_id, kind, _check(kind, _decode(text, ())))
     async with resources.sessions.begin() as session:
-        for file_id in new.file_ids:
-            file = await find_file(session, owner_id, file_id)
-            if file.media_type not in MEDIA_TYPES:
-                raise MediaTypeNotAllowed(f"The file is {file.media_type}, which cannot be resized.")
-        enqueued = await enqueue(await session_connection(session), new)
+        connection = await session_connection(session)
+
+        async def write() -> Response:
+            for file_id in new.file_ids:
+                file = await find_file(session, owner_id, file_id)
+                if file.media_type not in MEDIA_TYPES:
+                    raise MediaTypeNotAllowed(f"The file is {file.media_type}, which cannot be resized.")
+            return accept(resources, await enqueue(connection, new))
+
+        keyed = None if key is None else key.with_json(bytes(text))
+        accepted = await once(connection, keyed, session.begin_nested, write)
     resources.nudger.nudge()
-    return enqueued
+    return accepted
 
 
 def _decode(text: str | bytearray, location: _Location) -> Any:

@@ -1,6 +1,7 @@
 """A file on its way into the storage: told by its content, written in large blocks off the event loop."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -24,7 +25,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class UploadRules:
-    """Says what may be uploaded: a form's parts, and types that `only` narrows further than the settings."""
+    """Says what may be uploaded: a form's parts, and types that `only` narrows further than the settings.
+
+    With `kept` False nothing of it reaches the storage: its hash is all that is wanted.
+    """
 
     settings: Settings
     storage: LocalStorage
@@ -32,6 +36,7 @@ class UploadRules:
     most_files: int = 1
     text_parts: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
+    kept: bool = True
 
     def allows(self, media_type: str) -> bool:
         """Tell whether content of this type may be stored."""
@@ -41,6 +46,28 @@ class UploadRules:
         if media_type in EXACT_ONLY:
             return media_type in patterns
         return any(fnmatchcase(media_type, pattern) for pattern in patterns)
+
+
+class HashOnly:
+    """Stands in for a blob of which nothing is to be kept but the hash."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """The hexadecimal SHA-256 of what came so far."""
+        return self._hash.hexdigest()
+
+    def write(self, chunk: bytearray) -> None:
+        """Take a chunk into the hash."""
+        self._hash.update(chunk)
+
+    def commit(self) -> None:
+        """Do nothing."""
+
+    def abort(self) -> None:
+        """Do nothing."""
 
 
 class IncomingFile:
@@ -54,7 +81,7 @@ class IncomingFile:
         self.refusal: JobyardError | None = None
         self._rules = rules
         self._block = bytearray()
-        self._writer: BlobWriter | None = None
+        self._writer: BlobWriter | HashOnly | None = None
         self._kept = False
         self._released = False
 
@@ -110,14 +137,14 @@ class IncomingFile:
     def _flush(self) -> None:
         block, self._block = self._block, bytearray()
         if self._writer is None:
-            self._writer = self._rules.storage.writer(self.storage_key)
+            self._writer = self._rules.storage.writer(self.storage_key) if self._rules.kept else HashOnly()
         self._writer.write(block)
 
     def _commit(self) -> None:
         self._flush()
         if self._writer is not None:
             self._writer.commit()
-            self._kept = True
+            self._kept = self._rules.kept
 
     def _drop(self) -> None:
         if self._kept:

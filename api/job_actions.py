@@ -1,19 +1,30 @@
 """What can be done with a job from outside. Each answers only after its commit."""
 
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Any
 from uuid import UUID
 
 from fastapi import Response
+from psycopg import AsyncConnection
 
-from api.job_responses import job_response, read, wait_until_done
+from api.idempotency import once
+from api.idempotency_key import REPLAYED, RequestKey
+from api.job_responses import job_response, read, read_and_wait, wait_until_done
 from api.resources import Resources
-from shared.errors import IllegalTransition
-from shared.job_queue import Enqueued, NewJob, cancel_job, delete_job, enqueue
+from shared.errors import IllegalTransition, JobNotFound
+from shared.job_queue import Enqueued, NewJob, cancel_job, delete_job, enqueue, read_job
 from shared.job_retry import retried
 from shared.job_state import JobState
 
+Enqueue = Callable[[AsyncConnection[Any]], Awaitable[Enqueued]]
+"""Enqueues a job on a connection, in its transaction."""
 
-async def create(resources: Resources, new: NewJob, wait: int | None) -> Response:
+
+async def create(resources: Resources, new: NewJob, wait: int | None, key: RequestKey | None) -> Response:
     """Enqueue a job and answer 202, or 200 once it is done or was there before."""
+    if key is not None:
+        return await enqueue_once(resources, new.owner_id, key, wait, lambda connection: enqueue(connection, new))
     enqueued = await commit(resources, new)
     return await answer(resources, enqueued, wait)
 
@@ -31,11 +42,52 @@ async def commit(resources: Resources, new: NewJob) -> Enqueued:
     return enqueued
 
 
+async def enqueue_once(
+    resources: Resources, owner_id: UUID, key: RequestKey | None, wait: int | None, write: Enqueue
+) -> Response:
+    """Enqueue a job in a transaction with whatever belongs to it, once per key, and answer as `create` does.
+
+    `write` may read, write and raise errors of the domain on the connection that it is given.
+    """
+    async with resources.ledger.connection() as connection, connection.transaction():
+
+        async def work() -> Response:
+            return accept(resources, await write(connection))
+
+        accepted = await once(connection, key, connection.transaction, work)
+    resources.nudger.nudge()
+    return await answer_accepted(resources, owner_id, accepted, wait)
+
+
 async def answer(resources: Resources, enqueued: Enqueued, wait: int | None) -> Response:
     """Answer for an enqueued job, after waiting for its end if the client prefers to."""
     row = enqueued.row
     if wait is not None and not row.done:
         row = await wait_until_done(resources, row, wait)
+    return accept(resources, Enqueued(row, enqueued.existing), wait)
+
+
+async def answer_accepted(resources: Resources, owner_id: UUID, accepted: Response, wait: int | None) -> Response:
+    """Answer with the job as it is after waiting, if the client prefers to, in place of its acceptance.
+
+    A refusal stays as it is, and so does the acceptance of a job that is gone.
+    """
+    if wait is None or accepted.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+        return accepted
+    job_id = UUID(accepted.headers["location"].rpartition("/")[2])
+    try:
+        row = await read_and_wait(resources, owner_id, job_id, wait, None)
+    except JobNotFound:
+        return accepted
+    response = accept(resources, Enqueued(row, "jobyard-existing" in accepted.headers), wait)
+    if REPLAYED in accepted.headers:
+        response.headers[REPLAYED] = accepted.headers[REPLAYED]
+    return response
+
+
+def accept(resources: Resources, enqueued: Enqueued, wait: int | None = None) -> Response:
+    """Answer for an enqueued job at once."""
+    row = enqueued.row
     headers = {"Location": f"/v1/jobs/{row.id}"}
     if enqueued.existing:
         headers["Jobyard-Existing"] = "true"
@@ -56,11 +108,16 @@ async def cancel(resources: Resources, owner_id: UUID, job_id: UUID) -> Response
     return job_response(row, resources.job_retention)
 
 
-async def retry(resources: Resources, owner_id: UUID, job_id: UUID) -> Response:
+async def retry(resources: Resources, owner_id: UUID, job_id: UUID, key: RequestKey | None) -> Response:
     """Enqueue a job like one that did not succeed; raises `JobNotFound`, `IllegalTransition`, `FileNotFound`."""
-    old = await read(resources, owner_id, job_id)
-    new = retried(old, resources.kinds.get(old.kind))
-    return await create(resources, new, None)
+
+    async def write(connection: AsyncConnection[Any]) -> Enqueued:
+        old = await read_job(connection, owner_id, job_id)
+        if old is None:
+            raise JobNotFound("No such job.")
+        return await enqueue(connection, retried(old, resources.kinds.get(old.kind)))
+
+    return await enqueue_once(resources, owner_id, key, None, write)
 
 
 async def delete(resources: Resources, owner_id: UUID, job_id: UUID) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from api.idempotency_key import REPLAYED_HEADER
 from shared.schemas import Job
 
 BODY_SCHEMA = "NewJob"
@@ -11,14 +12,26 @@ JOB_HEADERS: dict[str, Any] = {
     "ETag": {"schema": {"type": "string"}, "description": "The job's version, quoted."},
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds after which to ask again; not once done."},
 }
-JOB_RESPONSES: dict[int | str, dict[str, Any]] = {
+_LOCATION: dict[str, Any] = {"Location": {"schema": {"type": "string"}, "description": "The job's path."}}
+JOB_READ: dict[int | str, dict[str, Any]] = {
     200: {"model": Job, "description": "The job.", "headers": JOB_HEADERS},
+}
+JOB_ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "model": Job,
         "description": "Accepted: the job is committed and will reach exactly one terminal state.",
-        "headers": {"Location": {"schema": {"type": "string"}, "description": "The job's path."}, **JOB_HEADERS},
+        "headers": _LOCATION | JOB_HEADERS | REPLAYED_HEADER,
     },
 }
+JOB_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": Job,
+        "description": "The job: it was there before, or it was done in time.",
+        "headers": _LOCATION | JOB_HEADERS | REPLAYED_HEADER,
+    },
+    **JOB_ACCEPTED,
+}
+"""The answers of a route that enqueues a job and may wait for it."""
 JOB_ID_PARAMETER: dict[str, Any] = {
     "name": "job_id",
     "in": "path",

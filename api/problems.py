@@ -138,12 +138,17 @@ def install_problem_handlers(app: FastAPI) -> None:
         app.add_exception_handler(kind, handler)
 
 
-async def _domain_problem(_: Request, error: JobyardError) -> Response:
+def domain_problem(error: JobyardError) -> Response:
+    """Make the response of an error of the domain."""
     errors = None
     if error.pointer is not None:
         errors = [{"pointer": error.pointer, "code": error.code, "detail": error.detail}]
     headers = error.headers | ({"Retry-After": RETRY_AFTER_SECONDS} if error.status == 503 else {})  # noqa: PLR2004
     return problem(error.status, error.code, error.title, error.detail, errors=errors, headers=headers)
+
+
+async def _domain_problem(_: Request, error: JobyardError) -> Response:
+    return domain_problem(error)
 
 
 async def _input_problem(request: Request, error: RequestValidationError) -> Response:
@@ -199,8 +204,10 @@ async def _database_problem(request: Request, error: psycopg.Error | DBAPIError)
         return await _unstorable(request, cause)
     if isinstance(cause, psycopg.OperationalError):
         return await _unavailable(request, cause)
-    if isinstance(cause, ForeignKeyViolation) and (cause.diag.constraint_name or "").endswith("_owner_id"):
-        # The token outlived its user: the owner of what was to be written does not exist.
+    if isinstance(cause, ForeignKeyViolation) and (cause.diag.constraint_name or "").endswith(
+        ("_owner_id", "_paused_by")
+    ):
+        # The token outlived its user: who would own or have done what was to be written does not exist.
         return await _domain_problem(request, Unauthorized("The user of this access token does not exist."))
     return await _unexpected(request, error)
 

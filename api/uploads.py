@@ -32,10 +32,15 @@ class Form:
     files: list[IncomingFile] = field(default_factory=list[IncomingFile])
     texts: dict[str, str] = field(default_factory=dict[str, str])
 
+    @property
+    def accepted(self) -> list[IncomingFile]:
+        """The files that were not refused."""
+        return [file for file in self.files if file.refusal is None]
+
 
 @contextlib.asynccontextmanager
 async def receive_form(request: Request, rules: UploadRules) -> AsyncGenerator[Form, None]:
-    """Receive a form; what it stored is discarded when the block raises before the files are released.
+    """Receive a form; what it stored is discarded at the end of the block, unless the files were released.
 
     Raises the errors of `api.upload_errors`, `StorageFull` and `StorageUnavailable`.
     """
@@ -140,7 +145,6 @@ def _part_error(error: type[JobyardError], name: str, detail: str) -> JobyardErr
 async def _discarding(form: Form) -> AsyncGenerator[None, None]:
     try:
         yield
-    except BaseException:
+    finally:
         for file in form.files:
             await file.discard()
-        raise

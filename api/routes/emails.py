@@ -9,6 +9,7 @@ from api import emails
 from api.deps import CallerDep, ResourcesDep
 from api.email_bodies import EmailBody
 from api.email_shapes import Email
+from api.idempotency_key import REPLAYED_HEADER, JsonKeyDep
 from api.pages import Page, PageQuery, page_query
 from api.problems import problems
 
@@ -17,21 +18,20 @@ router = APIRouter(prefix="/v1/emails", tags=["emails"])
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "description": "Accepted: the e-mail is committed, and each recipient will get it or be said not to have.",
-        "headers": {"Location": {"schema": {"type": "string"}, "description": "The e-mail's path."}},
+        "model": Email,
+        "headers": {"Location": {"schema": {"type": "string"}, "description": "The e-mail's path."}} | REPLAYED_HEADER,
     },
 }
 
 
-@router.post("", status_code=202, responses=_ACCEPTED | problems(401, 404))
-async def create_email(caller: CallerDep, resources: ResourcesDep, body: EmailBody, response: Response) -> Email:
+@router.post("", status_code=202, responses=_ACCEPTED | problems(401, 404, 409))
+async def create_email(caller: CallerDep, resources: ResourcesDep, body: EmailBody, key: JsonKeyDep) -> Response:
     """Send an e-mail, at once or at `send_at`.
 
     At least once: after a crash in the instant in which the mail server took it, a recipient may get it twice, under
     the same Message-ID.
     """
-    email = await emails.create_email(resources, caller.user_id, body)
-    response.headers["Location"] = email.links.self_
-    return email
+    return await emails.create_email(resources, caller.user_id, body, key)
 
 
 @router.get("", responses=problems(401))

@@ -10,15 +10,20 @@ from api.deps import CallerDep, ResourcesDep
 from api.file_bodies import BATCH_BODY, FILE_BODY, Batch, File, FileAndJob, file_of
 from api.file_content import content_response
 from api.file_uploads import upload, upload_batch
+from api.idempotency_key import REPLAYED_HEADER, UploadKeyDep
 from api.pages import Page, PageQuery, page_query
 from api.problems import problems
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
 _LOCATION: dict[str, Any] = {"Location": {"schema": {"type": "string"}, "description": "The path of what was made."}}
+_MADE = _LOCATION | REPLAYED_HEADER
 _CREATED: dict[int | str, dict[str, Any]] = {
-    201: {"model": File, "description": "Stored.", "headers": _LOCATION},
-    202: {"model": FileAndJob, "description": "Stored, and the job is committed with it.", "headers": _LOCATION},
+    201: {"model": File, "description": "Stored.", "headers": _MADE},
+    202: {"model": FileAndJob, "description": "Stored, and the job is committed with it.", "headers": _MADE},
+}
+_BATCH: dict[int | str, dict[str, Any]] = {
+    201: {"model": Batch, "description": "Some were stored; each item says so.", "headers": REPLAYED_HEADER},
 }
 _CONTENT: dict[int | str, dict[str, Any]] = {
     200: {
@@ -30,12 +35,13 @@ _CONTENT: dict[int | str, dict[str, Any]] = {
 
 
 @router.post(
-    "", status_code=201, responses=_CREATED | problems(401, 415, 507), openapi_extra={"requestBody": FILE_BODY}
+    "", status_code=201, responses=_CREATED | problems(401, 409, 415, 507), openapi_extra={"requestBody": FILE_BODY}
 )
 async def upload_file(
     request: Request,
     caller: CallerDep,
     resources: ResourcesDep,
+    key: UploadKeyDep,
     process: Annotated[
         str | None,
         Query(max_length=100, description="Enqueue a job of this kind for it.", examples=["file.inspect"]),
@@ -45,18 +51,18 @@ async def upload_file(
 
     With `process` the file and a job for it are committed together; the kind must need nothing but a `file_id`.
     """
-    return await upload(request, resources, caller.user_id, process)
+    return await upload(request, resources, caller.user_id, process, key)
 
 
 @router.post(
     "/batch",
     status_code=201,
-    responses={201: {"model": Batch, "description": "Some were stored; each item says so."}} | problems(401, 415, 507),
+    responses=_BATCH | problems(401, 409, 415, 507),
     openapi_extra={"requestBody": BATCH_BODY},
 )
-async def upload_files(request: Request, caller: CallerDep, resources: ResourcesDep) -> Response:
+async def upload_files(request: Request, caller: CallerDep, resources: ResourcesDep, key: UploadKeyDep) -> Response:
     """Store up to ten files at once, each for itself; 422 when none could be stored."""
-    return await upload_batch(request, resources, caller.user_id)
+    return await upload_batch(request, resources, caller.user_id, key)
 
 
 @router.get("", responses=problems(401))

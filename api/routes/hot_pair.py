@@ -14,9 +14,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.content_types import require_json
 from api.deps import read_caller
+from api.idempotency_key import KEY_PARAMETER, read_key
 from api.job_actions import create
 from api.job_bodies import JobBody, job_body_type, new_job
-from api.job_openapi import BODY_SCHEMA, IF_NONE_MATCH, JOB_ID_PARAMETER, JOB_RESPONSES, PREFER_PARAMETER
+from api.job_openapi import BODY_SCHEMA, IF_NONE_MATCH, JOB_ID_PARAMETER, JOB_READ, JOB_RESPONSES, PREFER_PARAMETER
 from api.job_responses import answer_reading, parse_wait
 from api.problems import problems
 from api.resources import Resources
@@ -40,9 +41,12 @@ def add_hot_pair(app: FastAPI, resources: Resources) -> TypeAdapter[JobBody]:
         """
         caller = read_caller(request, resources)
         require_json(request)
-        body = _validate(bodies, await request.body())
+        key = read_key(request, caller.user_id)
+        content = await request.body()
+        body = _validate(bodies, content)
         wait = parse_wait(request.headers.get("prefer"))
-        return await create(resources, new_job(caller.user_id, resources.kinds[body.kind], body), wait)
+        new = new_job(caller.user_id, resources.kinds[body.kind], body)
+        return await create(resources, new, wait, key and key.with_json(content))
 
     async def get_job(request: Request) -> Response:
         """Read a job.
@@ -57,12 +61,12 @@ def add_hot_pair(app: FastAPI, resources: Resources) -> TypeAdapter[JobBody]:
 
     app.router.add_api_route(
         "/v1/jobs", create_job, methods=["POST"], status_code=202, tags=["jobs"],
-        responses=JOB_RESPONSES | problems(401, 404, 415),
-        openapi_extra={"security": _SECURITY, "parameters": [PREFER_PARAMETER], "requestBody": _BODY},
+        responses=JOB_RESPONSES | problems(401, 404, 409, 415),
+        openapi_extra={"security": _SECURITY, "parameters": [PREFER_PARAMETER, KEY_PARAMETER], "requestBody": _BODY},
     )  # fmt: skip
     app.router.add_api_route(
         "/v1/jobs/{job_id}", get_job, methods=["GET"], tags=["jobs"],
-        responses={200: JOB_RESPONSES[200], 304: {"description": "Not modified."}} | problems(401, 404),
+        responses=JOB_READ | {304: {"description": "Not modified."}} | problems(401, 404),
         openapi_extra={"security": _SECURITY, "parameters": [JOB_ID_PARAMETER, PREFER_PARAMETER, IF_NONE_MATCH]},
     )  # fmt: skip
     return bodies

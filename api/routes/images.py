@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from api.deps import CallerDep, ResourcesDep
+from api.idempotency_key import UploadKeyDep
 from api.images import KIND, image_body, resize
 from api.job_openapi import JOB_RESPONSES
 from api.job_responses import WaitDep
@@ -19,15 +20,17 @@ def make_router(kinds: dict[str, JobKind]) -> APIRouter:
     @router.post(
         "",
         status_code=202,
-        responses=JOB_RESPONSES | problems(401, 404, 415, 507),
+        responses=JOB_RESPONSES | problems(401, 404, 409, 415, 507),
         openapi_extra={"requestBody": image_body(kinds[KIND])},
     )
-    async def resize_image(request: Request, caller: CallerDep, resources: ResourcesDep, wait: WaitDep) -> Response:
+    async def resize_image(
+        request: Request, caller: CallerDep, resources: ResourcesDep, wait: WaitDep, key: UploadKeyDep
+    ) -> Response:
         """Enqueue renditions of a picture.
 
         Send the picture with `renditions` (JSON) or with plain `width`, `height`, `format` and `quality`, in any
         order; or name a stored file in JSON.
         """
-        return await resize(request, resources, caller.user_id, wait)
+        return await resize(request, resources, caller.user_id, wait, key)
 
     return router

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Depends, Query, Response
 from api import job_lists
 from api.deps import CallerDep, ResourcesDep
 from api.due_times import Moment
+from api.idempotency_key import JsonKeyDep
 from api.job_actions import cancel, delete, retry
 from api.job_bodies import Tag
 from api.job_bulk import BulkBody, enqueue_bulk
 from api.job_lists import JobAttempt, JobFilter
-from api.job_openapi import JOB_RESPONSES
+from api.job_openapi import JOB_ACCEPTED, JOB_READ, JOB_RESPONSES
 from api.job_responses import WaitDep
 from api.pages import Page, PageQuery, Sort, page_query
 from api.problems import problems
@@ -54,16 +55,16 @@ async def change_jobs(caller: CallerDep, resources: ResourcesDep, body: BulkBody
     return await enqueue_bulk(resources, caller.user_id, body, wait)
 
 
-@router.post("/{job_id}/cancel", responses={200: JOB_RESPONSES[200]} | problems(401, 404, 409))
+@router.post("/{job_id}/cancel", responses=JOB_READ | problems(401, 404, 409))
 async def cancel_job(caller: CallerDep, resources: ResourcesDep, job_id: UUID) -> Response:
     """Cancel a job: a waiting one at once, a running one as soon as its handler looks. Repeating it is fine."""
     return await cancel(resources, caller.user_id, job_id)
 
 
-@router.post("/{job_id}/retry", status_code=202, responses={202: JOB_RESPONSES[202]} | problems(401, 404, 409))
-async def retry_job(caller: CallerDep, resources: ResourcesDep, job_id: UUID) -> Response:
+@router.post("/{job_id}/retry", status_code=202, responses=JOB_ACCEPTED | problems(401, 404, 409))
+async def retry_job(caller: CallerDep, resources: ResourcesDep, job_id: UUID, key: JsonKeyDep) -> Response:
     """Enqueue a new job with the input of one that failed, expired or was cancelled; `retried_from` names it."""
-    return await retry(resources, caller.user_id, job_id)
+    return await retry(resources, caller.user_id, job_id, key)
 
 
 @router.get("/{job_id}/attempts", responses=problems(401, 404))
