@@ -45,3 +45,13 @@ async def get_caller(request: Request, _: Annotated[str | None, Depends(_bearer)
 
 ResourcesDep = Annotated[Resources, Depends(get_resources)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+async def get_operator(caller: CallerDep) -> Caller:
+    """Give who makes the request, an operator or admin; raises `Unauthorized`, `Forbidden`."""
+    if caller.role not in {"operator", "admin"}:
+        raise Forbidden("This is for operators.")
+    return caller
+
+
+OperatorDep = Annotated[Caller, Depends(get_operator)]

@@ -99,11 +99,13 @@ class Owner:
     headers: dict[str, str]
 
 
-def make_owner(database: psycopg.Connection, settings: Settings, email: str) -> Owner:
+def make_owner(database: psycopg.Connection, settings: Settings, email: str, role: str = "user") -> Owner:
     """Insert a user that cannot sign in, and issue a token for it."""
     user_id = new_id()
-    database.execute("INSERT INTO users (id, email, password_hash) VALUES (%s, %s, '!')", (user_id, email))
-    token, _ = issue_access_token(settings, user_id, "user")
+    database.execute(
+        "INSERT INTO users (id, email, password_hash, role) VALUES (%s, %s, '!', %s)", (user_id, email, role)
+    )
+    token, _ = issue_access_token(settings, user_id, role)
     return Owner(user_id, {"Authorization": f"Bearer {token}"})
 
 
@@ -117,6 +119,12 @@ def owner(database: psycopg.Connection, settings: Settings) -> Owner:
 def stranger(database: psycopg.Connection, settings: Settings) -> Owner:
     """Make another user."""
     return make_owner(database, settings, "stranger@example.com")
+
+
+@pytest.fixture
+def operator(database: psycopg.Connection, settings: Settings) -> Owner:
+    """Make an operator."""
+    return make_owner(database, settings, "operator@example.com", "operator")
 
 
 @pytest.fixture

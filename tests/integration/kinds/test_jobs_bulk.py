@@ -134,8 +134,8 @@ def test_purge(yard: Yard, stranger: Owner) -> None:
         " SELECT gen_random_uuid(), owner_id, id, '<x@y>', 'a@b', 's' FROM jobs WHERE id = %s", (mailed,)
     )  # fmt: skip
     assert run(yard, "purge") == counts("purge", 4, 4)
-    left = yard.database.execute("SELECT id FROM jobs WHERE kind = 'test.echo' ORDER BY id").fetchall()
-    assert left == [(waiting,), (foreign,)]
+    left = yard.database.execute("SELECT id FROM jobs WHERE kind = 'test.echo'").fetchall()
+    assert set(left) == {(waiting,), (foreign,)}
     attempts = yard.database.execute("SELECT DISTINCT kind FROM job_attempts JOIN jobs ON id = job_id").fetchall()
     assert attempts == [("jobs.bulk",)]
     assert yard.database.execute("SELECT count(*) FROM emails").fetchone() == (0,)
