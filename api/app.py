@@ -45,7 +45,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(files.router)
     app.include_router(images.make_router(resources.kinds))
     app.include_router(admin.router)
-    app.include_router(admin.router)
     docs.mount_docs(app)
     app.add_middleware(RequestLimits)
     _allow_origins(app, settings)
