@@ -10,12 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.due_times import Moment
-from api.job_actions import answer
+from api.idempotency_key import RequestKey
+from api.job_actions import enqueue_once
 from api.job_bodies import Tag
 from api.resources import Resources
 from shared.errors import JobyardError
 from shared.job_filter import REACH, BulkAction, JobCriteria
-from shared.job_queue import NewJob, enqueue
+from shared.job_queue import Enqueued, NewJob, enqueue
 from shared.job_state import JobState
 
 KIND = "jobs.bulk"
@@ -85,14 +86,16 @@ class BulkBody(BaseModel):
     filter: BulkFilter
 
 
-async def enqueue_bulk(resources: Resources, owner_id: UUID, body: BulkBody, wait: int | None) -> Response:
+async def enqueue_bulk(
+    resources: Resources, owner_id: UUID, body: BulkBody, wait: int | None, key: RequestKey | None
+) -> Response:
     """Enqueue an action on an owner's jobs, its relative times frozen; raises `StateOutOfReach`."""
     _require_reach(body)
-    async with resources.ledger.connection() as connection, connection.transaction():
-        new = _new_job(resources, owner_id, body, await _read_now(connection))
-        enqueued = await enqueue(connection, new)
-    resources.nudger.nudge()
-    return await answer(resources, enqueued, wait)
+
+    async def write(connection: AsyncConnection[Any]) -> Enqueued:
+        return await enqueue(connection, _new_job(resources, owner_id, body, await _read_now(connection)))
+
+    return await enqueue_once(resources, owner_id, key, wait, write)
 
 
 def _require_reach(body: BulkBody) -> None:

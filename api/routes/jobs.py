@@ -46,13 +46,15 @@ async def list_jobs(
     return await job_lists.list_jobs(resources, caller.user_id, page, filters)
 
 
-@router.post("/bulk", status_code=202, responses=JOB_RESPONSES | problems(401))
-async def change_jobs(caller: CallerDep, resources: ResourcesDep, body: BulkBody, wait: WaitDep) -> Response:
+@router.post("/bulk", status_code=202, responses=JOB_RESPONSES | problems(401, 409))
+async def change_jobs(
+    caller: CallerDep, resources: ResourcesDep, body: BulkBody, wait: WaitDep, key: JsonKeyDep
+) -> Response:
     """Cancel, retry or purge your jobs that match a filter. This is a job itself, with progress, and cancellable.
 
     Only jobs that exist when the request is accepted are touched, however long it takes.
     """
-    return await enqueue_bulk(resources, caller.user_id, body, wait)
+    return await enqueue_bulk(resources, caller.user_id, body, wait, key)
 
 
 @router.post("/{job_id}/cancel", responses=JOB_READ | problems(401, 404, 409))
