@@ -16,12 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from shared.ids import new_id
-from shared.models import RefreshToken, User
+from shared.models import TOKEN_KEPT_AFTER_EXPIRY, RefreshToken, User
 
 logger = logging.getLogger(__name__)
-
-_KEPT_AFTER_EXPIRY = timedelta(days=1)
-"""A mark must outlive every token of its family that it may have missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ async def forget_expired(session: AsyncSession, user_id: UUID) -> None:
     """Delete a user's tokens that expired long enough ago."""
     await session.execute(
         delete(RefreshToken).where(
-            RefreshToken.user_id == user_id, RefreshToken.expires_at < func.now() - _KEPT_AFTER_EXPIRY
+            RefreshToken.user_id == user_id, RefreshToken.expires_at < func.now() - TOKEN_KEPT_AFTER_EXPIRY
         )
     )
 

@@ -1,6 +1,6 @@
 """The tables: the schema's one source, from which Alembic's migrations are compared."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +71,10 @@ class User(Base):
     role: Mapped[str] = mapped_column(server_default="user")
     is_active: Mapped[bool] = mapped_column(server_default=sql("true"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+TOKEN_KEPT_AFTER_EXPIRY = timedelta(days=1)
+"""A refresh token's mark of revocation must outlive every token of its family that it may have missed."""
 
 
 class RefreshToken(Base):

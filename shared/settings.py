@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     time_zone: str = "UTC"
     clean_files_crontab: str = "17 * * * *"
     purge_jobs_crontab: str = "41 3 * * *"
+    purge_records_crontab: str = "29 * * * *"
 
     flower_host: str = "127.0.0.1"
     flower_port: int = Field(5555, ge=1, le=65535)
@@ -94,7 +95,7 @@ class Settings(BaseSettings):
             raise ValueError("must be a smtp://, smtp+starttls:// or smtps:// URL")
         return value
 
-    @field_validator("clean_files_crontab", "purge_jobs_crontab")
+    @field_validator("clean_files_crontab", "purge_jobs_crontab", "purge_records_crontab")
     @classmethod
     def _require_crontab(cls, value: str) -> str:
         if not is_crontab(value):

@@ -18,7 +18,11 @@ from shared.settings import Settings, get_settings
 
 TICK_TASK = "jobyard.tick"
 
-SCHEDULES = {"files.clean": "clean_files_crontab", "jobs.purge": "purge_jobs_crontab"}
+SCHEDULES = {
+    "files.clean": "clean_files_crontab",
+    "jobs.purge": "purge_jobs_crontab",
+    "records.purge": "purge_records_crontab",
+}
 """Kind to enqueue → the setting that holds its crontab."""
 
 

@@ -41,7 +41,7 @@ def _purge_batch(context: JobContext, age: timedelta, batch_size: int) -> int:
     terminal = sorted(state.value for state in TERMINAL)
     over = (
         select(Job.id)
-        .where(Job.finished_at < func.clock_timestamp() - age, Job.state.in_(terminal))
+        .where(Job.finished_at < func.now() - age, Job.state.in_(terminal))
         .order_by(Job.finished_at)
         .limit(batch_size)
         .with_for_update(skip_locked=True)
