@@ -161,9 +161,10 @@ class Stack:
 
     def _start_programs(self, endpoints: Endpoints, leash: Leash) -> None:
         programs = [program for program in self._programs if endpoints.mailbox_dir or program.name != "mailbox"]
+        health_file = self._given.get("JOBYARD_WORKER_HEALTH_FILE", str(self._var / "worker-health.json"))
         self._supervisor = Supervisor(
             programs,
-            {**endpoints.environment(), **self._environment},
+            {**endpoints.environment(), "JOBYARD_WORKER_HEALTH_FILE": health_file, **self._environment},
             self._output,
             leash=leash,
             restart=self._restart,

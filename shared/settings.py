@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(60.0, ge=1)
     dispatch_window: int = Field(64, ge=1, le=10_000)
     worker_concurrency: int = Field(2, ge=1)
+    worker_health_file: Path = Path("var/worker-health.json")
     time_zone: str = "UTC"
     clean_files_crontab: str = "17 * * * *"
     purge_jobs_crontab: str = "41 3 * * *"

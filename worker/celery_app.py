@@ -12,6 +12,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from shared.job_kind import QUEUES, JobKind, load_job_kinds
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
+from worker.presence import connect_presence
 from worker.runner import JobFailed, Runner
 from worker.schedules import TICK_TASK
 
@@ -45,6 +46,7 @@ def create_celery_app(settings: Settings | None = None) -> Celery:
         _add_task(app, runner, kind)
     _add_tick(app, runner)
     _connect_signals(runner, settings)
+    connect_presence(settings)
     return app
 
 
