@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator
 from itertools import cycle
 from typing import Any
 
+import psycopg
 import pytest
 import schemathesis
 from fastapi.testclient import TestClient
@@ -17,8 +18,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.app import create_app
+from shared.job_kind import QUEUES
 from shared.settings import Settings
-from tests.conftest import Owner
+from tests.conftest import Owner, make_owner
 from tests.integration.files.bodies import PNG
 
 EXAMPLES = 15
@@ -33,6 +35,12 @@ def _config(headers: dict[str, str]) -> schemathesis.Config:
     generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True, database="none", no_shrink=True)
     project = ProjectConfig(headers=headers, generation=generation)
     return schemathesis.Config(seed=SEED, projects=ProjectsConfig(default=project))
+
+
+@pytest.fixture
+def owner(database: psycopg.Connection, settings: Settings) -> Owner:
+    """Make an operator, who is let in everywhere."""
+    return make_owner(database, settings, "owner@example.com", "operator")
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def makers(client: TestClient, owner: Owner) -> dict[str, Make]:
         assert answer.is_success
         return answer.json()
 
-    cancelled = cycle([False, True])
+    cancelled, queues = cycle([False, True]), cycle(QUEUES)
 
     def make_job() -> str:
         job = post("/v1/jobs", json={"kind": "test.echo", "input": {}})
@@ -64,6 +72,7 @@ def makers(client: TestClient, owner: Owner) -> dict[str, Make]:
     return {
         "job_id": make_job,
         "file_id": lambda: post("/v1/files", content=PNG)["id"],
+        "queue": lambda: next(queues),
         "email_id": lambda: post("/v1/emails", json={"to": ["a@example.com"], "subject": "", "text": "x"})["id"],
     }
 
