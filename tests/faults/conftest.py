@@ -1,7 +1,8 @@
 """A whole Jobyard of real processes, with a short lease so that a rescue is soon."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,25 +68,41 @@ def open_gate(gate: Path, text: str) -> None:
     gate.write_text(text)
 
 
-@pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Run a Jobyard for a module's tests."""
-    var = tmp_path_factory.mktemp("yard")
+PROGRAMS = ("web", "dispatcher", "worker", "flower")
+
+
+@contextmanager
+def open_yard(
+    directory: Path,
+    *,
+    only: tuple[str, ...] = PROGRAMS,
+    replicas: dict[str, int] | None = None,
+    lease_seconds: float = LEASE_SECONDS,
+) -> Generator[Yard]:
+    """Run a Jobyard of some programs below a directory."""
     environment = {
         "JOBYARD_JOB_MODULES": "worker.jobs,tests.kinds",
-        "JOBYARD_LEASE_SECONDS": str(LEASE_SECONDS),
+        "JOBYARD_LEASE_SECONDS": str(lease_seconds),
         "JOBYARD_ENVIRONMENT": "test",
         "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }
     ports = {"JOBYARD_PORT": str(free_port()), "JOBYARD_FLOWER_PORT": str(free_port())}
-    only = ("web", "dispatcher", "worker", "flower")
+    gates = directory / "gates"
+    gates.mkdir()
     # With fsync, as in production: the promise is about commits that survive a crash.
     with (
-        Stack(var, given=ports, only=only, environment=environment) as stack,
+        Stack(directory / "var", given=ports, only=only, replicas=replicas, environment=environment) as stack,
         httpx2.Client(base_url=stack.endpoints.api_url, timeout=40) as client,
     ):
         account = {"email": "faults@example.com", "password": "long enough for a test"}
         client.post("/v1/auth/register", json=account).raise_for_status()
         tokens = client.post("/v1/auth/login", json=account).raise_for_status().json()
         client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        yield Yard(stack, client, tmp_path_factory.mktemp("gates"))
+        yield Yard(stack, client, gates)
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    """Run a Jobyard for a module's tests."""
+    with open_yard(tmp_path_factory.mktemp("yard")) as yard:
+        yield yard
