@@ -40,8 +40,8 @@ class Server:
 
 
 @contextmanager
-def running_server(settings: Settings, shell_prefix: str = "") -> Generator[Server]:
-    """Run `python -m api`, after a line of shell if one is given."""
+def running_server(settings: Settings, shell_prefix: str = "", program: str = "-m api") -> Generator[Server]:
+    """Run `python -m api`, or another program that serves it, after a line of shell if one is given."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         host, port = free.getsockname()
     environment = os.environ | {
@@ -54,7 +54,7 @@ def running_server(settings: Settings, shell_prefix: str = "") -> Generator[Serv
         "JOBYARD_HOST": host,
         "JOBYARD_PORT": str(port),
     }
-    command = ["/bin/sh", "-c", f'{shell_prefix} exec "$0" -m api', sys.executable]
+    command = ["/bin/sh", "-c", f'{shell_prefix} exec "$0" {program}', sys.executable]
     process = subprocess.Popen(command, env=environment)
     try:
         _wait_until_it_listens(process, host, port)
