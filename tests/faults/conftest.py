@@ -18,10 +18,9 @@ JSON = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Yard:
-    """Is a running Jobyard and a client that is signed in."""
+class Visitor:
+    """Is a client of a running Jobyard that is signed in, and knows its gates."""
 
-    stack: Stack
     client: httpx2.Client
     gates: Path
 
@@ -63,9 +62,22 @@ class Yard:
         return gate
 
 
+@dataclass(frozen=True)
+class Yard(Visitor):
+    """Is a running Jobyard and a client that is signed in."""
+
+    stack: Stack
+
+
 def open_gate(gate: Path, text: str) -> None:
     """Let through whoever waits at a gate."""
     gate.write_text(text)
+
+
+def sign_in(client: httpx2.Client, account: dict[str, str]) -> None:
+    """Sign a client in."""
+    tokens = client.post("/v1/auth/login", json=account).raise_for_status().json()
+    client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
 
 
 PROGRAMS = ("web", "dispatcher", "worker", "flower")
@@ -96,9 +108,8 @@ def open_yard(
     ):
         account = {"email": "faults@example.com", "password": "long enough for a test"}
         client.post("/v1/auth/register", json=account).raise_for_status()
-        tokens = client.post("/v1/auth/login", json=account).raise_for_status().json()
-        client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
-        yield Yard(stack, client, gates)
+        sign_in(client, account)
+        yield Yard(client, gates, stack)
 
 
 @pytest.fixture(scope="module")
