@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from psycopg import AsyncConnection, AsyncCursor
 
 from api.app import create_app
 from shared.settings import Settings
@@ -74,6 +75,31 @@ def test_without_a_key_nothing_is_kept(
 
     assert first.content != second.content
     assert keys(database) == 0
+
+
+def test_without_a_key_a_job_is_still_one_statement(
+    client: TestClient, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    execute, transaction = AsyncCursor.execute, AsyncConnection.transaction
+
+    async def listen(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append(" ".join(str(query).split()[:3]))
+        return await execute(cursor, query, *arguments, **options)
+
+    def listen_to_transactions(connection: Any, *arguments: Any, **options: Any) -> Any:
+        sent.append("BEGIN")
+        return transaction(connection, *arguments, **options)
+
+    monkeypatch.setattr(AsyncCursor, "execute", listen)
+    monkeypatch.setattr(AsyncConnection, "transaction", listen_to_transactions)
+    sending, _ = job(client, owner)
+
+    assert sending.send(client, owner, None).status_code == 202
+    # The nudge comes after the answer, and may come later than this line.
+    assert [query for query in sent if not query.startswith("NOTIFY")] == ["INSERT INTO jobs"]
+    assert sending.send(client, owner).status_code == 202
+    assert {"BEGIN", "INSERT INTO idempotency_keys"} <= set(sent)
 
 
 @pytest.mark.parametrize("make", [job, email, file])
