@@ -3,8 +3,9 @@
 import logging
 import math
 import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import LiteralString
 from uuid import UUID
@@ -32,10 +33,18 @@ def runner(settings: Settings, kinds: dict[str, JobKind]) -> Iterator[Runner]:
         yield runner
 
 
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor() as pool:
-        yield pool
+def aside(work: Callable[[], None]) -> Future[None]:
+    """Do something beside the handler, in a thread that ends with the test run even if it hangs at a gate."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - handed over to whoever asks for the result
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done
 
 
 @pytest.fixture
@@ -65,16 +74,16 @@ def wait_for_beats(settings: Settings, count: int) -> None:
 @pytest.mark.parametrize("name", ["test.deaf", "test.deaf_async"])
 def test_a_handler_that_hangs_is_cancelled_and_the_next_job_runs(
     database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, settings: Settings, gate: Path,
-    pool: ThreadPoolExecutor, name: str,
+    name: str,
 ) -> None:  # fmt: skip
     def request_cancel() -> None:
         assert gate.read_text() == "here"
         execute(settings, CANCEL)
 
     job_id = enqueue(database, kinds[name], owner, gate)
-    requested = pool.submit(request_cancel)
+    requested = aside(request_cancel)
     assert factories.run_job(runner, database, kinds[name], job_id) == "cancelled"
-    requested.result()
+    requested.result(20)
     for kind in (kinds["test.async_echo"], kinds["test.echo"]):
         after = factories.enqueue(database, factories.new_job(kind, owner.id, {"text": "after"}))
         assert factories.run_job(runner, database, kind, after) == "succeeded"
@@ -83,23 +92,22 @@ def test_a_handler_that_hangs_is_cancelled_and_the_next_job_runs(
 @pytest.mark.parametrize("name", ["test.deaf", "test.deaf_async"])
 def test_a_handler_whose_claim_is_lost_is_ended_and_records_nothing(
     database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, settings: Settings, gate: Path,
-    pool: ThreadPoolExecutor, name: str,
+    name: str,
 ) -> None:  # fmt: skip
     def steal() -> None:
         assert gate.read_text() == "here"
         execute(settings, STEAL)
 
     job_id = enqueue(database, kinds[name], owner, gate)
-    stolen = pool.submit(steal)
+    stolen = aside(steal)
     # What runs is the thief's.
     assert factories.run_job(runner, database, kinds[name], job_id) == "running"
-    stolen.result()
+    stolen.result(20)
     assert database.execute("SELECT outcome FROM job_attempts").fetchall() == [(None,)]
 
 
 def test_a_handler_that_swallows_the_interruption_gets_it_again(
     database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, settings: Settings, gate: Path,
-    pool: ThreadPoolExecutor,
 ) -> None:  # fmt: skip
     def request_cancel() -> None:
         assert gate.read_text() == "here"
@@ -107,14 +115,14 @@ def test_a_handler_that_swallows_the_interruption_gets_it_again(
         assert gate.read_text() == "here"
 
     job_id = enqueue(database, kinds["test.forgiving"], owner, gate)
-    requested = pool.submit(request_cancel)
+    requested = aside(request_cancel)
     assert factories.run_job(runner, database, kinds["test.forgiving"], job_id) == "cancelled"
-    requested.result()
+    requested.result(20)
 
 
 def test_a_kind_that_must_not_be_interrupted_is_not_and_its_success_beats_the_cancel(
     database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, settings: Settings, gate: Path,
-    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     def request_cancel() -> None:
         assert gate.read_text() == "here"
@@ -126,9 +134,9 @@ def test_a_kind_that_must_not_be_interrupted_is_not_and_its_success_beats_the_ca
     monkeypatch.setattr("worker.heartbeat.REACT_SECONDS", 0.0)
     monkeypatch.setattr("worker.heartbeat.FINISH_SECONDS", 0.0)
     job_id = enqueue(database, kinds["test.uninterruptible"], owner, gate)
-    requested = pool.submit(request_cancel)
+    requested = aside(request_cancel)
     assert factories.run_job(runner, database, kinds["test.uninterruptible"], job_id) == "succeeded"
-    requested.result()
+    requested.result(20)
 
 
 def test_mail_is_the_only_kind_of_ours_that_is_not_interrupted(kinds: dict[str, JobKind]) -> None:
@@ -137,7 +145,7 @@ def test_mail_is_the_only_kind_of_ours_that_is_not_interrupted(kinds: dict[str, 
 
 
 def test_an_interruption_that_comes_late_does_not_hit_the_next_job(
-    database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, gate: Path, pool: ThreadPoolExecutor
+    database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, gate: Path
 ) -> None:
     child = runner.begin_child()
     kind = kinds["test.deaf"]
@@ -156,9 +164,9 @@ def test_an_interruption_that_comes_late_does_not_hit_the_next_job(
     first = factories.enqueue(database, factories.new_job(kinds["test.echo"], owner.id))
     assert factories.run_job(runner, database, kinds["test.echo"], first) == "succeeded"
     job_id = enqueue(database, kind, owner, gate)
-    interrupted = pool.submit(interrupt_the_past)
+    interrupted = aside(interrupt_the_past)
     assert factories.run_job(runner, database, kind, job_id) == "succeeded"
-    interrupted.result()
+    interrupted.result(20)
     assert [found.interrupted for found in past] == [False, False]
     assert past[0].interrupt_at == math.inf
 
@@ -178,7 +186,6 @@ class SlowLog(logging.Handler):
 
 def test_a_handler_is_not_interrupted_while_it_holds_the_lock_of_the_log(
     database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, settings: Settings, gate: Path,
-    pool: ThreadPoolExecutor,
 ) -> None:  # fmt: skip
     def request_cancel() -> None:
         assert gate.read_text() == "here"
@@ -191,9 +198,9 @@ def test_a_handler_is_not_interrupted_while_it_holds_the_lock_of_the_log(
     stubborn.logger.addHandler(log)
     try:
         job_id = enqueue(database, kinds["test.deaf"], owner, gate)
-        requested = pool.submit(request_cancel)
+        requested = aside(request_cancel)
         assert factories.run_job(runner, database, kinds["test.deaf"], job_id) == "cancelled"
-        requested.result()
+        requested.result(20)
     finally:
         stubborn.logger.removeHandler(log)
     assert log.written == ["about to hang, written"]
