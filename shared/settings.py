@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     job_retention_days: int = Field(30, ge=1)
     lease_seconds: float = Field(60.0, ge=1)
     dispatch_window: int = Field(64, ge=1, le=10_000)
+    dispatch_window_least: int = Field(4, ge=1, le=10_000)
     worker_concurrency: int = Field(2, ge=1)
     worker_health_file: Path = Path("var/worker-health.json")
     time_zone: str = "UTC"

@@ -3,16 +3,17 @@
 from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 from celery.exceptions import Ignore
 from celery.exceptions import Retry as CeleryRetry
 
-from shared.job_kind import JobKind
+from shared.job_kind import JobKind, load_job_kinds
 from shared.job_queue import NewJob, enqueue_in_worker
 from shared.settings import Settings
 from worker import dispatching
+from worker.fair_order import FairOrder
 from worker.runner import JobFailed, Runner
 
 
@@ -37,10 +38,24 @@ def enqueue(database: psycopg.Connection[Any], new: NewJob) -> UUID:
     return new.id
 
 
-def dispatch(database: psycopg.Connection[Any], queue: str, window: int = 100) -> dict[UUID, int]:
+def dispatch(database: psycopg.Connection[Any], queue: str, places: int = 100) -> dict[UUID, int]:
     """Mark a queue's next jobs as dispatched, as the dispatcher would; gives each job's dispatch_seq."""
     dispatching.promote(database)
-    return {marked.job_id: marked.dispatch_seq for marked in dispatching.mark_dispatched(database, queue, window)}
+    picked, _ = FairOrder(queue, known_kinds()).pick(database, take_lease(database), places)
+    return {marked.job_id: marked.dispatch_seq for marked in picked}
+
+
+def known_kinds() -> list[JobKind]:
+    """Give the kinds that the tests' settings name."""
+    return list(load_job_kinds(["worker.jobs", "tests.kinds"]).values())
+
+
+def take_lease(database: psycopg.Connection[Any]) -> UUID:
+    """Become the active dispatcher, whoever was it before; gives who that is."""
+    holder = uuid4()
+    database.execute("UPDATE dispatcher_lease SET expires_at = now() - interval '1 second'")
+    assert dispatching.hold_lease(database, holder, 60)
+    return holder
 
 
 @contextmanager

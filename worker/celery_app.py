@@ -13,6 +13,7 @@ from shared.job_kind import QUEUES, JobKind, load_job_kinds
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 from worker.presence import connect_presence
+from worker.publisher import ORDINARY, URGENT
 from worker.runner import JobFailed, Runner
 from worker.schedules import TICK_TASK
 
@@ -27,6 +28,7 @@ BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "interval_start": 0,
     "interval_step": 0,
     "interval_max": 0,
+    "priority_steps": [URGENT, ORDINARY],
 }
 
 

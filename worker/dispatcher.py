@@ -21,24 +21,30 @@ from psycopg import Connection
 
 from shared.database import connect
 from shared.job_events import EventPublisher
-from shared.job_kind import QUEUES
+from shared.job_kind import QUEUES, load_job_kinds
 from shared.job_queue import READY_CHANNEL
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 from worker import dispatching
 from worker.celery_app import create_celery_app
-from worker.dispatching import Dispatch, View
+from worker.dispatching import Change, Dispatch, View
 from worker.publisher import BrokerAway, Publisher
+from worker.queue_line import QueueLine
 from worker.rescue import rescue
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10.0
 FALLBACK_SECONDS = 1.0
-WINDOW_SECONDS = 0.025
+WINDOW_PAUSES_SECONDS = (0.025, 0.025, 0.05, 0.1, 0.25)
 SWEEP_SECONDS = 5.0
 SUSPICIOUS_SECONDS = 5.0
 OVERDUE_SECONDS = 600.0
+INDEX_WALKS = {
+    **dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off"),
+    "plan_cache_mode": "force_generic_plan",
+}
+"""Has each statement planned once, as a walk over indexes: statistics are stale after a burst, and planning is dear."""
 BROKER_PAUSES_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 
@@ -52,8 +58,12 @@ class Dispatcher:
         self._events = EventPublisher(settings)
         self._stop = threading.Event()
         self._connection: Connection[Any] | None = None
+        kinds = load_job_kinds(settings.job_modules).values()
+        least, most = settings.dispatch_window_least, settings.dispatch_window
+        self._lines = {queue: QueueLine(queue, kinds, least, most) for queue in QUEUES}
         self._active = False
         self._broker_failures = 0
+        self._idle_looks = 0
         self._renew_at = 0.0
         self._next_sweep = 0.0
         self._rescue_from = 0.0
@@ -83,31 +93,37 @@ class Dispatcher:
         if not self._hold_lease(connection):
             return FALLBACK_SECONDS
         view = dispatching.look(connection, QUEUES)
-        changes = dispatching.promote(connection) if view.due else []
-        changes += dispatching.expire(connection) if view.late else []
-        batches = [
-            dispatching.mark_dispatched(connection, queue, self._settings.dispatch_window)
-            for queue in (QUEUES if changes else view.ready)
+        if changes := self._change_what_is_due(connection, view):
+            view = dispatching.look(connection, QUEUES)
+        marked = [
+            dispatch
+            for queue, waiting in view.ready.items()
+            for dispatch in self._lines[queue].fill(connection, self._holder, waiting)
         ]
         # Each statement is committed before the first message is published.
-        self._publish(connection, [dispatch for batch in batches for dispatch in batch])
+        self._publish(connection, marked)
         for change in changes:
             self._events.publish(change.job_id, change.version)
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
             self.sweep(connection)
-        # A batch ends with the queue, or with the window, whose least room is half of it.
-        more_waits = any(not 0 < len(batch) * 2 < self._settings.dispatch_window for batch in batches)
-        return self._pause(view, changed=bool(changes), more_waits=more_waits)
+        self._idle_looks = 0 if marked else self._idle_looks + 1
+        return self._pause(view)
 
-    def _pause(self, view: View, *, changed: bool, more_waits: bool) -> float:
+    def _change_what_is_due(self, connection: Connection[Any], view: View) -> list[Change]:
+        if view.paused_out:
+            dispatching.take_back_paused(connection)
+        changes = dispatching.promote(connection) if view.due else []
+        return changes + (dispatching.expire(connection) if view.late else [])
+
+    def _pause(self, view: View) -> float:
         if self._broker_failures:
             return BROKER_PAUSES_SECONDS[min(self._broker_failures, len(BROKER_PAUSES_SECONDS)) - 1]
-        if changed and not more_waits:
+        if view.due or view.late:
             return 0.0
-        if more_waits:
+        if view.ready:
             # Nobody tells when a claim makes room.
-            return WINDOW_SECONDS
+            return WINDOW_PAUSES_SECONDS[min(self._idle_looks, len(WINDOW_PAUSES_SECONDS) - 1)]
         due = view.seconds_to_next
         return FALLBACK_SECONDS if due is None else min(max(due, 0.001), FALLBACK_SECONDS)
 
@@ -125,7 +141,7 @@ class Dispatcher:
     def _publish(self, connection: Connection[Any], marked: list[Dispatch]) -> None:
         for position, dispatch in enumerate(marked):
             try:
-                self._publisher.publish(dispatch.kind, dispatch.queue, dispatch.job_id, dispatch.dispatch_seq)
+                self._publisher.publish(dispatch)
             except BrokerAway as error:
                 self._note_broker_failure(error)
                 with connection.transaction():
@@ -150,7 +166,6 @@ class Dispatcher:
             self._send_lost_messages_again(connection, queue)
 
     def _send_lost_messages_again(self, connection: Connection[Any], queue: str) -> None:
-        dispatching.send_again(connection, queue, OVERDUE_SECONDS)
         overdue = dispatching.count_overdue(connection, queue, SUSPICIOUS_SECONDS)
         if overdue == 0:
             return
@@ -159,8 +174,10 @@ class Dispatcher:
         except BrokerAway as error:
             self._note_broker_failure(error)
             return
-        if waiting < overdue:
-            again = dispatching.send_again(connection, queue, SUSPICIOUS_SECONDS)
+        # Stale messages can hide that others were lost, so in the end all are sent again; but a line that does not
+        # move must not grow by that.
+        after = SUSPICIOUS_SECONDS if waiting < overdue else OVERDUE_SECONDS
+        if waiting < 2 * self._settings.dispatch_window and (again := dispatching.send_again(connection, queue, after)):
             logger.warning("queue %s: %s messages for %s jobs, %s are sent again", queue, waiting, overdue, again)
 
     def _wait(self, connection: Connection[Any], seconds: float) -> None:
@@ -179,6 +196,7 @@ class Dispatcher:
                 idle_in_transaction_session_timeout="5s",
                 lock_timeout="2s",
                 statement_timeout="15s",
+                **INDEX_WALKS,
             )
             self._connection.execute(f"LISTEN {READY_CHANNEL}")
         return self._connection

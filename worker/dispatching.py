@@ -21,6 +21,7 @@ class Dispatch:
     kind: str
     queue: str
     dispatch_seq: int
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,15 @@ SELECT
     EXISTS (SELECT 1 FROM jobs WHERE state IN ('scheduled', 'retrying') AND run_at <= clock_timestamp()),
     EXISTS (SELECT 1 FROM jobs
             WHERE state IN ('scheduled', 'queued') AND started_at IS NULL AND ttl_at <= clock_timestamp()),
-    ARRAY(SELECT queue FROM unnest(%(queues)s::text[]) AS queue
-          WHERE EXISTS (SELECT 1 FROM jobs
-                        WHERE jobs.queue = queue.queue AND state = 'queued' AND dispatched_at IS NULL)),
+    (SELECT coalesce(jsonb_object_agg(name, waiting), '{}') FROM (
+        SELECT name, (SELECT count(*) FROM jobs
+                      WHERE jobs.queue = name AND state = 'queued' AND dispatched_at IS NOT NULL) AS waiting
+        FROM unnest(%(queues)s::text[]) AS queue (name)
+        WHERE EXISTS (SELECT 1 FROM jobs WHERE jobs.queue = name AND state = 'queued' AND dispatched_at IS NULL)
+          AND NOT EXISTS (SELECT 1 FROM queues WHERE queues.name = queue.name AND paused_at IS NOT NULL)
+    ) AS ready),
+    EXISTS (SELECT 1 FROM queues JOIN jobs ON jobs.queue = queues.name
+            WHERE paused_at IS NOT NULL AND state = 'queued' AND dispatched_at IS NOT NULL),
     extract(epoch FROM least(
         (SELECT min(run_at) FROM jobs WHERE state IN ('scheduled', 'retrying')),
         (SELECT min(ttl_at) FROM jobs
@@ -74,23 +81,9 @@ SELECT
     ) - clock_timestamp())::float8
 """
 
-# Priority, then age, while few of the queue's jobs wait in the broker: what is decided late can still be overtaken by
-# what is urgent. A window is filled when it is half empty, not for every job that leaves it.
-_DISPATCH = """
-WITH room AS (
-    SELECT %(window)s - count(*) AS places FROM (
-        SELECT 1 FROM jobs WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NOT NULL
-        LIMIT %(window)s
-    ) AS waiting
-)
-UPDATE jobs SET dispatched_at = clock_timestamp(), dispatch_seq = dispatch_seq + 1
-WHERE id IN (
-    SELECT id FROM jobs WHERE queue = %(queue)s AND state = 'queued' AND dispatched_at IS NULL
-    ORDER BY priority DESC, run_at, id
-    LIMIT (SELECT CASE WHEN places * 2 >= %(window)s THEN places ELSE 0 END FROM room)
-    FOR NO KEY UPDATE SKIP LOCKED
-)
-RETURNING id, kind, queue, dispatch_seq
+_TAKE_BACK_PAUSED = """
+UPDATE jobs SET dispatched_at = NULL
+FROM queues WHERE queues.name = queue AND paused_at IS NOT NULL AND state = 'queued' AND dispatched_at IS NOT NULL
 """
 
 _UNDO = "UPDATE jobs SET dispatched_at = NULL WHERE id = %s AND state = 'queued' AND dispatch_seq = %s"
@@ -124,11 +117,15 @@ def give_up_lease(connection: Connection[Any], holder: UUID) -> None:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Is what there is to do: due or late rows, queues with rows to dispatch, seconds until something becomes due."""
+    """Is what there is to do: due, late or paused rows, and seconds until something becomes due.
+
+    `ready` names the queues with rows to dispatch, and how many of each are in Celery and not claimed.
+    """
 
     due: bool
     late: bool
-    ready: list[str]
+    ready: dict[str, int]
+    paused_out: bool
     seconds_to_next: float | None
 
 
@@ -156,10 +153,9 @@ def _changes(connection: Connection[Any], statement: LiteralString) -> list[Chan
         return cursor.execute(statement, (BATCH,), prepare=True).fetchall()
 
 
-def mark_dispatched(connection: Connection[Any], queue: str, window: int) -> list[Dispatch]:
-    """Mark a queue's next jobs as dispatched: fills the window in the broker once half of it has left."""
-    with connection.cursor(row_factory=args_row(Dispatch)) as cursor:
-        return cursor.execute(_DISPATCH, {"queue": queue, "window": window}, prepare=True).fetchall()
+def take_back_paused(connection: Connection[Any]) -> int:
+    """Take back what paused queues have in Celery: a queue may be paused while a round is under way."""
+    return connection.execute(_TAKE_BACK_PAUSED).rowcount
 
 
 def undo_dispatch(connection: Connection[Any], dispatch: Dispatch) -> None:

@@ -3,12 +3,13 @@
 import logging
 import socket
 from typing import Any
-from uuid import UUID
 
 from celery import Celery
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 from kombu.messaging import Producer
+
+from worker.dispatching import Dispatch
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +17,8 @@ BrokerAway = (OperationalError, OSError)
 """What any call to the broker may raise; the caller backs off."""
 
 
+URGENT, ORDINARY = 0, 9
+"""Redis keeps a list for each; workers take from the urgent one first."""
 _ORIGIN = f"dispatcher@{socket.gethostname()}"
 _NOT_FOUND = "404"
 _TRANSPORT_OPTIONS = {"socket_timeout": 0.5}
@@ -30,26 +33,27 @@ class Publisher:
         self._connection: Connection | None = None
         self._producer: Producer | None = None
 
-    def publish(self, kind: str, queue: str, job_id: UUID, dispatch_seq: int) -> None:
+    def publish(self, dispatch: Dispatch) -> None:
         """Send the hint that a job may be claimed; raises one of `BrokerAway`."""
         try:
-            self._send(kind, queue, job_id, dispatch_seq)
+            self._send(dispatch)
         except Exception as error:
             self.close()
             raise _as_broker_away(error) from error
 
-    def _send(self, kind: str, queue: str, job_id: UUID, dispatch_seq: int) -> None:
+    def _send(self, dispatch: Dispatch) -> None:
         # send_task() would also look the route up, declare the queue, send signals: three times the cost, each time.
-        task_id = f"{job_id}:{dispatch_seq}"
-        args = (str(job_id), dispatch_seq)
+        task_id = f"{dispatch.job_id}:{dispatch.dispatch_seq}"
+        args = (str(dispatch.job_id), dispatch.dispatch_seq)
         message: Any = self._app.amqp.as_task_v2(
-            task_id, kind, args=args, argsrepr=str(args), kwargsrepr="{}", origin=_ORIGIN, ignore_result=True
+            task_id, dispatch.kind, args=args, argsrepr=str(args), kwargsrepr="{}", origin=_ORIGIN, ignore_result=True
         )
         # The nameless exchange needs no binding, so a Redis that lost everything routes as before.
         self._open_producer().publish(
             message.body,
             exchange="",
-            routing_key=queue,
+            routing_key=dispatch.queue,
+            priority=URGENT if dispatch.urgent else ORDINARY,
             serializer="json",
             headers=message.headers,
             retry=False,

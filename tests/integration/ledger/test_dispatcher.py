@@ -21,9 +21,12 @@ from tests.conftest import Owner
 from worker import dispatching, ledger
 from worker.celery_app import create_celery_app
 from worker.dispatcher import OVERDUE_SECONDS, Dispatcher
+from worker.publisher import ORDINARY
 from worker.rescue import rescue
 
 Database = psycopg.Connection
+SEPARATOR = "\x06\x16"
+"""What kombu puts between a queue and a priority."""
 
 
 @pytest.fixture
@@ -59,28 +62,7 @@ def claim(database: Database, job_id: UUID, lease: float = 60, timeout: float = 
 
 
 def ids_in(broker: redis.Redis, queue: str = "default") -> int:
-    return int(broker.llen(queue))
-
-
-def test_priority_goes_before_age(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
-    old = enqueue(database, kinds, owner)
-    urgent = enqueue(database, kinds, owner, priority=5)
-    late = enqueue(database, kinds, owner, priority=-5)
-    order = [next(iter(factories.dispatch(database, "default", window=size))) for size in (1, 2, 4)]
-    assert order == [urgent, old, late]
-
-
-def test_a_queue_holds_no_more_than_its_window(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
-    for _ in range(5):
-        enqueue(database, kinds, owner)
-    first = factories.dispatch(database, "default", window=3)
-    assert len(first) == 3
-    assert factories.dispatch(database, "default", window=3) == {}
-    one, two, _ = first
-    database.execute("UPDATE jobs SET state = 'cancelled' WHERE id = %s", (one,))
-    assert factories.dispatch(database, "default", window=3) == {}
-    database.execute("UPDATE jobs SET state = 'cancelled' WHERE id = %s", (two,))
-    assert len(factories.dispatch(database, "default", window=3)) == 2
+    return int(broker.llen(f"{queue}{SEPARATOR}{ORDINARY}")) + int(broker.llen(queue))
 
 
 def test_a_round_publishes_what_it_marked(
