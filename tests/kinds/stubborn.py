@@ -65,7 +65,7 @@ def exit_at_gate(gate: Gate, context: JobContext) -> Echo:
     sys.exit(linger(gate))
 
 
-@job("test.past_limit", max_attempts=1, timeout=timedelta(seconds=1))
+@job("test.past_limit", max_attempts=1, timeout=timedelta(seconds=2))
 def ignore_the_soft_limit(gate: Gate, context: JobContext) -> Echo:
     """Go on when the soft time limit has passed."""
     context.progress(0, 1, str(os.getpid()))
@@ -76,7 +76,7 @@ def ignore_the_soft_limit(gate: Gate, context: JobContext) -> Echo:
             logger.exception("not heeded")
 
 
-@job("test.immovable", max_attempts=1, timeout=timedelta(seconds=1))
+@job("test.immovable", max_attempts=1, timeout=timedelta(seconds=2))
 def ignore_everything(gate: Gate, context: JobContext) -> Echo:
     """Go on whatever is raised."""
     context.progress(0, 1, str(os.getpid()))
