@@ -4,7 +4,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 export PYTHON
 
-.PHONY: help setup setup-dev demo up migrate test test-faults lint bench lock clean
+.PHONY: help setup setup-dev demo up migrate test test-faults lint bench soak lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,8 +37,11 @@ lint: setup-dev ## Check style, types, the direction of imports and the requirem
 	.venv/bin/lint-imports
 	.venv/bin/deptry .
 
-bench: setup-dev ## Measure beside the rival
-	@$(PYTHON_IN_VENV) -m tests.bench
+bench: setup-dev ## Measure beside the rivals (BENCH_ARGS="--quick", or names of parts)
+	@$(PYTHON_IN_VENV) -m tests.bench $(BENCH_ARGS)
+
+soak: setup-dev ## Run 10,000 jobs while everything is killed, frozen and wiped (SOAK_ARGS="--jobs 500")
+	@$(PYTHON_IN_VENV) -m tests.soak $(SOAK_ARGS)
 
 lock: setup-dev ## Pin the requirements anew, with hashes
 	$(COMPILE) requirements.in -o requirements.txt

