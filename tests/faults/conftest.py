@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from ops.paths import ROOT
 from ops.ports import free_port
 from ops.stack import Stack
 
@@ -90,20 +91,24 @@ def open_yard(
     only: tuple[str, ...] = PROGRAMS,
     replicas: dict[str, int] | None = None,
     lease_seconds: float = LEASE_SECONDS,
+    procfile: Path = ROOT / "Procfile",
+    environment: dict[str, str] | None = None,
 ) -> Generator[Yard]:
-    """Run a Jobyard of some programs below a directory."""
-    environment = {
+    """Run a Jobyard of some programs below a directory; `environment` adds to what all of them get."""
+    complete = {
         "JOBYARD_JOB_MODULES": "worker.jobs,tests.kinds",
         "JOBYARD_LEASE_SECONDS": str(lease_seconds),
         "JOBYARD_ENVIRONMENT": "test",
-        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-    }
+        "PYTHONPATH": str(ROOT),
+    } | (environment or {})
     ports = {"JOBYARD_PORT": str(free_port()), "JOBYARD_FLOWER_PORT": str(free_port())}
     gates = directory / "gates"
     gates.mkdir()
     # With fsync, as in production: the promise is about commits that survive a crash.
     with (
-        Stack(directory / "var", given=ports, only=only, replicas=replicas, environment=environment) as stack,
+        Stack(
+            directory / "var", given=ports, procfile=procfile, only=only, replicas=replicas, environment=complete
+        ) as stack,
         httpx2.Client(base_url=stack.endpoints.api_url, timeout=40) as client,
     ):
         account = {"email": "faults@example.com", "password": "long enough for a test"}
