@@ -1,7 +1,7 @@
 """A whole Jobyard of real processes, with a short lease so that a rescue is soon."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,21 +93,25 @@ def open_yard(
     lease_seconds: float = LEASE_SECONDS,
     procfile: Path = ROOT / "Procfile",
     environment: dict[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Generator[Yard]:
-    """Run a Jobyard of some programs below a directory; `environment` adds to what all of them get."""
+    """Run a Jobyard of some programs below a directory.
+
+    `environment` adds to what all of them get, `given` names services to use in place of its own.
+    """
     complete = {
         "JOBYARD_JOB_MODULES": "worker.jobs,tests.kinds",
         "JOBYARD_LEASE_SECONDS": str(lease_seconds),
         "JOBYARD_ENVIRONMENT": "test",
         "PYTHONPATH": str(ROOT),
     } | (environment or {})
-    ports = {"JOBYARD_PORT": str(free_port()), "JOBYARD_FLOWER_PORT": str(free_port())}
+    given = {"JOBYARD_PORT": str(free_port()), "JOBYARD_FLOWER_PORT": str(free_port()), **(given or {})}
     gates = directory / "gates"
     gates.mkdir()
     # With fsync, as in production: the promise is about commits that survive a crash.
     with (
         Stack(
-            directory / "var", given=ports, procfile=procfile, only=only, replicas=replicas, environment=complete
+            directory / "var", given=given, procfile=procfile, only=only, replicas=replicas, environment=complete
         ) as stack,
         httpx2.Client(base_url=stack.endpoints.api_url, timeout=40) as client,
     ):
