@@ -88,10 +88,13 @@ def job(
     many of one owner's that share a `concurrency_key`. Jobs handed to Celery but not yet begun count as running.
     Unless it is `interruptible=False`, a handler that does not look is broken into when its job is cancelled or lost,
     or its worker stops; see `JobContext`.
-    Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue.
+    Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue
+    or a limit below 1.
     """
     if queue not in QUEUES:
         raise ValueError(f"queue {queue!r} is none of {', '.join(QUEUES)}")
+    if concurrency_per_key < 1 or (concurrency is not None and concurrency < 1):
+        raise ValueError(f"{name}: a limit below 1 would never let a job run")
 
     def register(handler: Handler) -> Handler:
         input_model, result_model = _models_of(handler)

@@ -30,6 +30,7 @@ class Claim:
     max_attempts: int
     priority: int
     version: int
+    concurrency_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Pulse:
     version: int
 
 
-_CLAIMED = "id, owner_id, kind, input, fence, attempt, max_attempts, priority, version"
+_CLAIMED = "id, owner_id, kind, input, fence, attempt, max_attempts, priority, version, concurrency_key"
 
 _CLAIM = f"""
 WITH claimed AS (

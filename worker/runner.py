@@ -104,7 +104,7 @@ class Runner:
             finally:
                 child.heartbeat.release()
             child.events.publish(held.job_id, ending.version)
-            if context.follow_ups:
+            if context.follow_ups or _frees_a_place(kind, held):
                 child.nudge()
 
     def _end(self, child: Child, kind: JobKind, watch: Watch, context: AttemptContext, raised: BaseException) -> None:
@@ -118,7 +118,7 @@ class Runner:
             ),
         )  # fmt: skip
         child.events.publish(held.job_id, ending.version)
-        if ending.state in WAITING:
+        if ending.state in WAITING or _frees_a_place(kind, held):
             child.nudge()
         logger.log(
             verdict.level,
@@ -126,6 +126,11 @@ class Runner:
             exc_info=raised if verdict.unexpected else None,
         )  # fmt: skip
         raise _celery_ending(ending.state, verdict) from None
+
+
+def _frees_a_place(kind: JobKind, held: Claim) -> bool:
+    """Tell whether the end of this job may let another one begin that its limit held back."""
+    return kind.concurrency is not None or held.concurrency_key != ""
 
 
 def _celery_ending(state: str, verdict: Verdict) -> Exception:

@@ -14,6 +14,7 @@ from celery.exceptions import Retry as CeleryRetry
 from psycopg.rows import dict_row
 
 from shared.job_kind import JobKind
+from shared.job_queue import READY_CHANNEL
 from shared.settings import Settings
 from tests import factories
 from tests.conftest import Owner
@@ -144,7 +145,7 @@ def test_outputs_become_files_with_the_success_only(
     kept = enqueue(database, kinds, owner, "output")
     dropped = enqueue(database, kinds, owner, "output_then_crash")
     for job_id in (kept, dropped):
-        sequence = factories.dispatch(database, "default", window=1)[job_id]
+        sequence = factories.dispatch(database, "default", places=1)[job_id]
         try:
             runner.run(kinds["test.echo"], str(job_id), sequence)
         except CeleryRetry:
@@ -217,3 +218,13 @@ def test_the_worker_is_named_in_the_history(
     row = database.execute("SELECT worker FROM job_attempts").fetchone()
     assert row is not None
     assert row[0].endswith(f":{os.getpid()}")
+
+
+@pytest.mark.parametrize(("concurrency_key", "nudges"), [("customer-7", 1), ("", 0)])
+def test_a_job_that_frees_a_limited_place_wakes_the_dispatcher(
+    database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, concurrency_key: str, nudges: int
+) -> None:
+    job_id = enqueue(database, kinds, owner, "return", concurrency_key=concurrency_key)
+    database.execute(f"LISTEN {READY_CHANNEL}".encode())
+    assert factories.run_job(runner, database, kinds["test.echo"], job_id) == "succeeded"
+    assert len(list(database.notifies(timeout=0))) == nudges
