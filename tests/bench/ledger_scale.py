@@ -81,5 +81,4 @@ def _explain(connection: Connection[Any], catcher: PlanCatcher, statement: Calla
     catcher.plans.clear()
     with connection.transaction(force_rollback=True):
         statement()
-    # The triggers' statements come first; the one that was called ends last.
     return catcher.plans[-1]
