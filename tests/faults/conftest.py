@@ -81,6 +81,7 @@ def sign_in(client: httpx2.Client, account: dict[str, str]) -> None:
     client.headers["Authorization"] = f"Bearer {tokens['access_token']}"
 
 
+ACCOUNT = {"email": "faults@example.com", "password": "long enough for a test"}
 PROGRAMS = ("web", "dispatcher", "worker", "flower")
 
 
@@ -115,9 +116,8 @@ def open_yard(
         ) as stack,
         httpx2.Client(base_url=stack.endpoints.api_url, timeout=40) as client,
     ):
-        account = {"email": "faults@example.com", "password": "long enough for a test"}
-        client.post("/v1/auth/register", json=account).raise_for_status()
-        sign_in(client, account)
+        client.post("/v1/auth/register", json=ACCOUNT).raise_for_status()
+        sign_in(client, ACCOUNT)
         yield Yard(client, gates, stack)
 
 
