@@ -9,8 +9,6 @@ from sqlalchemy import func, select
 from api.resources import Resources
 from shared.service_models import Worker
 
-SEEN_WITHIN = timedelta(seconds=45)
-
 
 class WorkerStatus(BaseModel):
     """Is what a worker last said of itself."""
@@ -40,7 +38,7 @@ class WorkerStatus(BaseModel):
     slots: int = Field(description="How many jobs it runs at once.")
     busy: int = Field(description="How many it is running.")
     consuming: bool = Field(description="Whether it takes messages from the broker.")
-    healthy: bool = Field(description=f"Consuming, and seen within {SEEN_WITHIN.seconds} s.")
+    healthy: bool = Field(description="Consuming, and seen within three quarters of a lease: 45 s by default.")
     started_at: datetime
     seen_at: datetime
     received_at: datetime | None = Field(description="When it last took a message.")
@@ -54,7 +52,8 @@ class WorkerList(BaseModel):
 
 async def list_workers(resources: Resources) -> WorkerList:
     """Tell how all workers are, by name."""
-    healthy = Worker.consuming & (Worker.seen_at > func.clock_timestamp() - SEEN_WITHIN)
+    silence = timedelta(seconds=resources.settings.silence_seconds)
+    healthy = Worker.consuming & (Worker.seen_at > func.clock_timestamp() - silence)
     statement = select(*Worker.__table__.columns, healthy.label("healthy")).order_by(Worker.name, Worker.id)
     async with resources.sessions() as session:
         rows = (await session.execute(statement)).mappings()

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         return self.lease_seconds / 4
 
     @property
+    def silence_seconds(self) -> float:
+        """Seconds without a word after which a worker counts as lost: three of its reports."""
+        return self.heartbeat_seconds * 3
+
+    @property
     def file_retention(self) -> timedelta:
         """How long a file is kept when nobody says otherwise."""
         return timedelta(days=self.file_retention_days)

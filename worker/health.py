@@ -17,7 +17,6 @@ from shared.settings import Settings, get_settings
 
 logger = logging.getLogger(__name__)
 
-STALE_AFTER_BEATS = 3
 _FORGOTTEN_AFTER = timedelta(hours=1)
 
 
@@ -32,12 +31,12 @@ class HealthReport(BaseModel):
     database: Literal["ok", "unavailable"]
     received_at: datetime | None
     seen_at: datetime
-    heartbeat_seconds: float
+    silence_seconds: float
 
     def trouble(self, now: datetime) -> str | None:
         """Say what is wrong; None when all is well. A database that is away is no fault of the worker's."""
         age = (now - self.seen_at).total_seconds()
-        if age > self.heartbeat_seconds * STALE_AFTER_BEATS:
+        if age > self.silence_seconds:
             return f"has said nothing for {age:.0f} s"
         if self.consuming is False:
             return "takes no jobs, though slots are free and jobs wait"

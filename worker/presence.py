@@ -141,7 +141,7 @@ class Presence:
             database=database,
             received_at=None if silent is None else now - timedelta(seconds=silent),
             seen_at=now,
-            heartbeat_seconds=self._settings.heartbeat_seconds,
+            silence_seconds=self._settings.silence_seconds,
         )
 
     def _row(self, occupation: Occupation) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def settings(settings: Settings, tmp_path: Path) -> Settings:
 def report(**changes: object) -> HealthReport:
     values = {
         "name": "celery@here", "pid": os.getpid(), "slots": 2, "busy": 1, "consuming": True, "database": "ok",
-        "received_at": None, "seen_at": datetime.now(UTC), "heartbeat_seconds": 15.0,
+        "received_at": None, "seen_at": datetime.now(UTC), "silence_seconds": 45.0,
     }  # fmt: skip
     return HealthReport.model_validate(values | changes)
 
