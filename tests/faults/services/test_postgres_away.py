@@ -1,0 +1,46 @@
+"""PostgreSQL away for longer than a lease while jobs run: no lease could be renewed, and yet nobody is rescued."""
+
+import time
+from collections.abc import Callable
+
+from tests.faults.services.posts import accepted, post_many
+from tests.faults.services.yards import ProxiedYard, ServedYard
+from worker.dispatcher import SWEEP_SECONDS
+
+AWAY_SECONDS = SWEEP_SECONDS
+"""Longer than two leases, and so long that the dispatcher looks for lost workers as soon as PostgreSQL is back."""
+WAITING = 20
+
+
+def sit_out(yard: ServedYard, name: str, leave: Callable[[], None], come_back: Callable[[], object]) -> None:
+    """Have PostgreSQL away while jobs run; one ends meanwhile, the other afterwards."""
+    running = yard.begin_at_gates(name)
+    waiting = accepted(post_many(yard, WAITING))
+    (first, first_gate), (second, second_gate) = running.items()
+    leave()
+    gone = time.monotonic()
+    # The handler ends while nobody can write its outcome down.
+    first_gate.write_text("through")
+    while time.monotonic() - gone < AWAY_SECONDS:
+        answer = yard.client.get(first)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    come_back()
+    back = time.monotonic()
+    ended = [yard.wait(first), *yard.wait_for_all(waiting)]
+    second_gate.write_text("through")
+    ended.append(yard.wait(second))
+
+    print(
+        f"\nPostgreSQL {name} for {back - gone:.1f} s: {len(ended)} jobs done "
+        f"{time.monotonic() - back:.1f} s after it was back"
+    )
+    assert {(job["state"], job["result"]["attempt"]) for job in ended} == {("succeeded", 1)}
+    assert yard.count_attempts([*running, *waiting]) == {1: len(ended)}
+
+
+def test_jobs_outlast_a_postgres_that_is_killed_and_started_again(yard: ServedYard) -> None:
+    sit_out(yard, "down", yard.postgres.kill, yard.postgres.start)
+
+
+def test_jobs_outlast_a_postgres_that_could_not_be_reached(proxied: ProxiedYard) -> None:
+    sit_out(proxied, "unreachable", proxied.postgres_line.go_away, proxied.postgres_line.come_back)
