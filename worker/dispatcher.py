@@ -147,6 +147,7 @@ class Dispatcher:
                 with connection.transaction():
                     for unpublished in marked[position:]:
                         dispatching.undo_dispatch(connection, unpublished)
+                        self._lines[unpublished.queue].note_undone()
                 return
         if marked:
             self._broker_failures = 0

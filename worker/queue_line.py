@@ -73,6 +73,10 @@ class QueueLine:
         self.window.note(len(taken), places)
         return taken
 
+    def note_undone(self) -> None:
+        """Note that jobs were taken back unsent: that they are gone from the window does not mean that it drained."""
+        self.window.note(0, self.window.size)
+
     def _hurry(self, connection: Connection[Any], holder: UUID) -> list[Dispatch]:
         # Each leaves a stale message behind; a line that does not move must not pile them up.
         if self._hurried >= self._most_hurried:

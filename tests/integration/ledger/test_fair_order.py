@@ -215,6 +215,14 @@ def test_a_window_is_shallow_until_jobs_go_fast() -> None:
     assert [window.places(waiting) for waiting in (16, 9, 8)] == [0, 0, 8]
 
 
+def test_what_was_taken_back_unsent_does_not_widen_the_window(yard: Yard, owner: Owner) -> None:
+    yard.enqueue(owner.id, 9)
+    line = QueueLine("default", yard.kinds.values(), least=4, most=16)
+    assert len(line.fill(yard.database, yard.holder, 0)) == 4
+    line.note_undone()
+    assert len(line.fill(yard.database, yard.holder, 0)) == 4
+
+
 def test_a_window_that_does_not_drain_shrinks(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("worker.queue_line.time.monotonic", lambda: now)
