@@ -33,7 +33,7 @@ WHERE state = 'succeeded' AND NOT EXISTS (SELECT 1 FROM files WHERE files.id = o
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """Is the verdict; `latencies` are seconds from the first sending of the request to the end of the job."""
+    """Is the verdict; `latencies` are, by kind, seconds from the first sending of the request to the end of the job."""
 
     lost: Sequence[UUID]
     doubled: Sequence[UUID]
@@ -42,7 +42,7 @@ class Audit:
     outputs_gone: int
     mails_missing: int
     mails_again: int
-    latencies: Sequence[float]
+    latencies: Mapping[str, Sequence[float]]
 
     @property
     def is_clean(self) -> bool:
@@ -73,8 +73,16 @@ def audit(database_url: str, account: str, accepted: Sequence[Accepted], mailbox
         outputs_gone=gone,
         mails_missing=sum(message_id not in delivered for message_id in sent),
         mails_again=sum(count - 1 for count in delivered.values()),
-        latencies=[ended[job_id][1] - each.sent_at for job_id, each in promised.items() if job_id in ended],
+        latencies=_latencies(accepted, {job_id: row[1] for job_id, row in ended.items()}),
     )
+
+
+def _latencies(accepted: Sequence[Accepted], ends: Mapping[UUID, float]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for each in accepted:
+        if each.job_id in ends:
+            found.setdefault(each.kind, []).append(ends[each.job_id] - each.sent_at)
+    return found
 
 
 def _number(connection: psycopg.Connection[Any], statement: LiteralString) -> int:

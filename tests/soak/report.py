@@ -1,7 +1,7 @@
 """What a soak tells: one page of text, and the same as JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -9,6 +9,7 @@ from tests.bench.figures import percentile
 from tests.soak.run import Outcome
 
 _PART = 10
+_PERCENTS = (50, 90, 99, 100)
 
 
 def describe(outcome: Outcome, command: str) -> str:
@@ -26,7 +27,8 @@ def describe(outcome: Outcome, command: str) -> str:
         f"  outputs gone         {found.outputs_gone}  (named by a result, and not stored)",
         f"  e-mails              {found.mails_missing} missing, {found.mails_again} delivered again after a crash",
         f"  refused requests     {len(answers.refused)}",
-        f"  submit to done       {_latencies(found.latencies)}",
+        f"  submit to done       {_percentiles(_all(found.latencies))}",
+        *(f"    {kind:18} {_percentiles(values)}" for kind, values in sorted(found.latencies.items())),
         f"  answers              {statuses}; {answers.replayed} are replayed first answers",
         f"  longest until a 202  {answers.longest_seconds:.1f} s, requests sent again meanwhile",
         f"  faults               {sum(outcome.faults.values())}: {faults}",
@@ -53,9 +55,10 @@ def write(outcome: Outcome, command: str, path: Path) -> None:
         "outputs_gone": found.outputs_gone,
         "mails_missing": found.mails_missing,
         "mails_again": found.mails_again,
-        "seconds_submit_to_done": {f"p{percent}": percentile(found.latencies, percent) for percent in (50, 90, 99, 100)}
-        if found.latencies
-        else {},
+        "seconds_submit_to_done": {
+            kind: {f"p{percent}": percentile(values, percent) for percent in _PERCENTS}
+            for kind, values in found.latencies.items()
+        },
         "answers": dict(outcome.answers.by_status),
         "faults": dict(outcome.faults),
         "failures": outcome.failures,
@@ -65,14 +68,18 @@ def write(outcome: Outcome, command: str, path: Path) -> None:
     path.write_text(json.dumps(report, indent=1) + "\n")
 
 
-def _brackets(counts: object) -> str:
-    return f"  {dict(counts)}" if isinstance(counts, dict) and counts else ""
+def _brackets(counts: Mapping[str, int]) -> str:
+    return f"  {dict(counts)}" if counts else ""
 
 
-def _latencies(seconds: Sequence[float]) -> str:
+def _all(latencies: Mapping[str, Sequence[float]]) -> list[float]:
+    return [seconds for values in latencies.values() for seconds in values]
+
+
+def _percentiles(seconds: Sequence[float]) -> str:
     if not seconds:
         return "-"
-    return ", ".join(f"p{percent} {percentile(seconds, percent):.2f} s" for percent in (50, 90, 99, 100))
+    return ", ".join(f"p{percent} {percentile(seconds, percent):.2f} s" for percent in _PERCENTS)
 
 
 def _over_time(values: Sequence[float]) -> str:
