@@ -21,7 +21,7 @@ from celery.exceptions import Ignore
 from celery.exceptions import Retry as CeleryRetry
 
 from shared.job_kind import JobKind
-from shared.job_state import WAITING
+from shared.job_state import WAITING, JobState
 from shared.settings import Settings
 from worker import ledger
 from worker.attempt import Verdict, finish, judge
@@ -103,6 +103,9 @@ class Runner:
                 ending = child.record(held, lambda connection: finish(connection, held, context, result, report))
             finally:
                 child.heartbeat.release()
+            # The rescue ends a last attempt under this very fence: what it made is as lost as any other's.
+            if ending.state != JobState.SUCCEEDED:
+                raise AttemptLost
             child.events.publish(held.job_id, ending.version)
             if context.follow_ups or _frees_a_place(kind, held):
                 child.nudge()
