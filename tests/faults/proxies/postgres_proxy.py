@@ -1,4 +1,4 @@
-"""A proxy that understands PostgreSQL's protocol, version 3, well enough to lose the answer to a chosen COMMIT."""
+"""A proxy that understands PostgreSQL's protocol, version 3, well enough to cut the line around a chosen COMMIT."""
 
 import socket
 import struct
@@ -15,13 +15,17 @@ _WAIT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Is an answer that shall be lost: the one that ends the transaction of the first statement with these words."""
+    """Is a transaction around which the line shall be cut: that of the first statement with these words.
+
+    It is either committed, and the answer to that is lost, or the statement is lost and it never comes to a commit.
+    """
 
     words: str
+    committed: bool
     made: threading.Event = field(default_factory=threading.Event)
 
     def wait(self) -> None:
-        """Wait until the transaction was committed and its answer lost."""
+        """Wait until the line was cut."""
         assert self.made.wait(_WAIT_SECONDS), f"nobody executed a statement with {self.words!r}"
 
 
@@ -62,7 +66,7 @@ class PostgresLink(Link):
         self._held_back = b""
 
     def see_request(self, chunk: bytes) -> bytes:
-        """Note what is executed before it is passed on."""
+        """Note what is executed before it is passed on; cut the line when it must not be."""
         for letter, message in self._requests.split(chunk):
             body = message[_HEADER_BYTES:]
             if letter == b"P":
@@ -78,6 +82,9 @@ class PostgresLink(Link):
     def _note(self, statement: str) -> None:
         if self._cut is None:
             self._cut = self._take_cut(statement)
+            if self._cut is not None and not self._cut.committed:
+                self._cut.made.set()
+                raise LineCut
 
     def see_answer(self, chunk: bytes) -> bytes:
         """Pass on what is complete; lose the answer that says that the chosen transaction has ended."""
@@ -97,7 +104,7 @@ class PostgresLink(Link):
 
 
 class PostgresProxy(Proxy):
-    """Loses the answers that it is told to lose."""
+    """Cuts lines where it is told to."""
 
     def __init__(self, server_port: int) -> None:
         super().__init__(server_port)
@@ -107,9 +114,9 @@ class PostgresProxy(Proxy):
         """Give the URL with the proxy's port in it; clients must speak plainly."""
         return super().url(url) + "?sslmode=disable&gssencmode=disable"
 
-    def cut_answer_to(self, words: str) -> Cut:
-        """Lose the answer to the COMMIT of the next statement that contains these words, however they are spaced."""
-        self._next_cut = Cut(words)
+    def cut_at(self, words: str, *, committed: bool) -> Cut:
+        """Cut the line around the COMMIT of the next statement that contains these words, however they are spaced."""
+        self._next_cut = Cut(words, committed)
         return self._next_cut
 
     def make_link(self, client: socket.socket, server: socket.socket | None) -> Link:

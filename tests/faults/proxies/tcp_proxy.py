@@ -44,7 +44,7 @@ class Link:
                     end.shutdown(socket.SHUT_RDWR)
 
     def see_request(self, chunk: bytes) -> bytes:
-        """Give what is passed on of what the client sent."""
+        """Give what is passed on of what the client sent; raises `LineCut`."""
         return chunk
 
     def see_answer(self, chunk: bytes) -> bytes:
@@ -57,7 +57,7 @@ class Link:
                 pass
 
     def _pass_requests(self, server: socket.socket) -> None:
-        with suppress(OSError):
+        with suppress(OSError, LineCut):
             while chunk := self._client.recv(CHUNK):
                 if not self.silent:
                     server.sendall(self.see_request(chunk))

@@ -1,7 +1,6 @@
 """Two Jobyards for all tests of this package: one with services of its own, one that reaches them through proxies."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -18,5 +17,5 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedYard]:
 @pytest.fixture(scope="package")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedYard]:
     """Run a Jobyard whose lines to its services can be cut and silenced."""
-    with ExitStack() as stack:
-        yield stack.enter_context(open_proxied_yard(tmp_path_factory.mktemp("proxied")))
+    with open_proxied_yard(tmp_path_factory.mktemp("proxied")) as yard:
+        yield yard
