@@ -232,15 +232,13 @@ class FairOrder:
         }
         with connection.cursor(row_factory=args_row(_Step)) as cursor:
             steps = cursor.execute(_PICK, arguments, prepare=True).fetchall()
-        owners_left = steps[0].owners >= places
-        picked = [step for step in steps if step.id is not None]
-        for step in picked:
+        # A walk that found nothing is one row, which tells of the walk alone.
+        taken = [Dispatch(step.id, step.kind, self._queue, step.dispatch_seq) for step in steps if step.id is not None]
+        for step in steps[: len(taken)]:
             self._remember(step)
-        if owners_left:
-            self._after = steps[0].last_owner
-        elif picked:
-            self._after = picked[-1].owner_id
-        return [Dispatch(step.id, step.kind, self._queue, step.dispatch_seq) for step in picked], owners_left
+        owners_left = steps[0].owners >= places
+        self._after = steps[0].last_owner if owners_left else steps[-1].owner_id or self._after
+        return taken, owners_left
 
     def hurry(self, connection: Connection[Any], holder: UUID) -> list[Dispatch]:
         """Hand over urgent jobs (of a positive priority) in place of less urgent ones that their owners have in Celery.
@@ -263,7 +261,7 @@ class FairOrder:
 class _Step:
     owners: int
     last_owner: UUID | None
-    id: UUID
+    id: UUID | None
     owner_id: UUID
     kind: str
     concurrency_key: str

@@ -30,7 +30,7 @@ class Yard:
         self.order = FairOrder("default", self.kinds.values())
 
     def limit(self, kind: str, **limits: int | None) -> None:
-        self.kinds[kind] = replace(self.kinds[kind], **limits)  # pyright: ignore[reportArgumentType]
+        self.kinds[kind] = replace(self.kinds[kind], **limits)
         self.order = FairOrder("default", self.kinds.values())
 
     def enqueue(self, owner: UUID, count: int = 1, kind: str = "test.echo", **options: Any) -> list[UUID]:
