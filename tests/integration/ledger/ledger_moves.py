@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from psycopg.rows import dict_row
 
 from shared.job_kind import JobKind
+from shared.job_retry import RETRYABLE
+from shared.job_state import TERMINAL, TRANSITIONS, JobState
 from tests.integration.ledger.ledger_model import Row
 
 _T = TypeVar("_T")
@@ -26,11 +28,34 @@ PASSES: dict[str, LiteralString] = {
     "lease_expires_at": "UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE id = %s AND state = 'running'",
     "deadline_at": "UPDATE jobs SET deadline_at = now() - interval '1 s' WHERE id = %s AND state = 'running'",
 }  # fmt: skip
+SWEEPS = {"run_at": "promote", "ttl_at": "expire", "lease_expires_at": "rescue"}
 MOVES = [
-    *["enqueue", "dispatch"] * 4, "promote", "expire", *["rescue", "cancel"] * 2, "send_again", "retry", "delete",
-    "claim", *["beat", "succeed", "errored", "failed", "cancelled", "snoozed", "put_back"] * 2, *["put_back"] * 2,
-    *PASSES, "lease_expires_at",
+    *["enqueue"] * 5, "dispatch", "promote", "promote", "expire", *["rescue", "cancel"] * 2, "send_again", "retry",
+    "delete", "claim", *["beat", "succeed", "errored", "failed", "cancelled", "snoozed", "put_back"] * 2, "put_back",
+    *PASSES, "run_at", "lease_expires_at",
 ]  # fmt: skip
+
+
+SEEN_FOR_SURE = {
+    "claim made", "claim refused", "late write", "success", "cancel: cancelled",
+    "cancel: running", "rescue", "end errored: retrying", "end put_back: queued", "end snoozed: retrying",
+    "end failed: failed", "end cancelled: cancelled", "expire", "sent again", "same key", "retry",
+    "no retry", "delete", "no delete",
+}  # fmt: skip
+"""Else the test has become one that cannot fail."""
+_APT = {
+    "cancel": TRANSITIONS.keys() - TERMINAL,
+    "retry": RETRYABLE,
+    "delete": TERMINAL,
+    "claim": {JobState.QUEUED},
+    "run_at": {JobState.SCHEDULED, JobState.RETRYING},
+    "ttl_at": {JobState.SCHEDULED, JobState.QUEUED},
+}
+
+
+def apt(move: str) -> frozenset[JobState]:
+    """Tell for which states a move is meant; the others are what a worker does."""
+    return frozenset(_APT.get(move, {JobState.RUNNING}))
 
 
 class Wanted(NamedTuple):
