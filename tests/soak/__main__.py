@@ -31,7 +31,10 @@ def main() -> int:
         print(f"soak {time.monotonic() - began:6.1f} s: {what}", file=sys.stderr, flush=True)
 
     plan = Plan(jobs=arguments.jobs, seed=arguments.seed)
-    outcome = run_soak(plan, arguments.directory / "run", say)
+    try:
+        outcome = run_soak(plan, arguments.directory / "run", say)
+    except KeyboardInterrupt:
+        return 130
     command = shlex.join(["python", "-m", "tests.soak", *sys.argv[1:]])
     print(describe(outcome, command))
     write(outcome, command, arguments.directory / "latest.json")
