@@ -18,7 +18,7 @@ from tests import factories
 from tests.faults.conftest import Yard, open_gate, open_yard
 
 # Frozen children keep their slots.
-SLOTS = 6
+SLOTS = 8
 LONG_AGO_SECONDS = 7 * 24 * 3600
 FIRST, SECOND = 1, 2
 

@@ -39,7 +39,7 @@ from worker.rescue import rescue
 ERROR = {"code": "handler_error", "detail": "The handler failed.", "retryable": True}
 
 SETTINGS = settings(
-    max_examples=100,
+    max_examples=80,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
