@@ -12,7 +12,7 @@ from celery.exceptions import Retry as CeleryRetry
 from shared.job_kind import JobKind, load_job_kinds
 from shared.job_queue import NewJob, enqueue_in_worker
 from shared.settings import Settings
-from worker import dispatching
+from worker import dispatching, ledger
 from worker.fair_order import FairOrder
 from worker.runner import JobFailed, Runner
 
@@ -78,3 +78,14 @@ def read_state(database: psycopg.Connection[Any], job_id: UUID) -> str:
     row = database.execute("SELECT state FROM jobs WHERE id = %s", (job_id,)).fetchone()
     assert row is not None
     return row[0]
+
+
+def claim(database: psycopg.Connection[Any], job_id: UUID, lease: float = 60, timeout: float = 60) -> ledger.Claim:
+    """Dispatch a job of the default queue and claim it; both times are in seconds."""
+    sequence = dispatch(database, "default")[job_id]
+    held = ledger.claim(
+        database, job_id=job_id, dispatch_seq=sequence, claim_id=uuid4(), worker="test",
+        lease_seconds=lease, timeout_seconds=timeout,
+    )  # fmt: skip
+    assert held is not None
+    return held

@@ -66,6 +66,7 @@ class Dispatcher:
         self._idle_looks = 0
         self._renew_at = 0.0
         self._next_sweep = 0.0
+        self._began = time.monotonic()
         self._rescue_from = 0.0
 
     def stop(self) -> None:
@@ -83,15 +84,28 @@ class Dispatcher:
             except psycopg.Error as error:
                 logger.warning("PostgreSQL does not answer (%s), trying again", type(error).__name__)
                 self._close()
-                # Nobody could renew a lease meanwhile: no rescue until one full lease from now.
-                self._rescue_from = time.monotonic() + self._settings.lease_seconds
+                self._put_off_rescue()
                 self._stop.wait(FALLBACK_SECONDS)
         self.retire()
 
     def run_round(self, connection: Connection[Any]) -> float:
         """Do what is due; gives the seconds to wait for a nudge before the next round."""
-        if not self._hold_lease(connection):
-            return FALLBACK_SECONDS
+        self._began = time.monotonic()
+        pause = self._run_round(connection) if self._hold_lease(connection) else FALLBACK_SECONDS
+        self._doubt_slow_answers()
+        return pause
+
+    def _doubt_slow_answers(self) -> None:
+        # Whoever was kept waiting for that long, be it by a database that froze, was not alone: others could not renew
+        # their leases either.
+        if time.monotonic() - self._began > self._settings.heartbeat_seconds:
+            self._put_off_rescue()
+
+    def _put_off_rescue(self) -> None:
+        """Rescue nobody until one full lease from now, in which all who live can renew theirs."""
+        self._rescue_from = time.monotonic() + self._settings.lease_seconds
+
+    def _run_round(self, connection: Connection[Any]) -> float:
         view = dispatching.look(connection, QUEUES)
         if changes := self._change_what_is_due(connection, view):
             view = dispatching.look(connection, QUEUES)
@@ -159,8 +173,11 @@ class Dispatcher:
 
     def sweep(self, connection: Connection[Any]) -> None:
         """Rescue lapsed leases and send lost messages again."""
+        # A lease that lapses between these two statements did so while the database or this program stood still.
+        seen_at = dispatching.read_clock(connection)
+        self._doubt_slow_answers()
         if time.monotonic() >= self._rescue_from:
-            for job_id, version in rescue(connection, self._settings.lease_seconds):
+            for job_id, version in rescue(connection, self._settings.lease_seconds, seen_at):
                 logger.warning("job %s: its worker was lost, the attempt has ended", job_id)
                 self._events.publish(job_id, version)
         for queue in QUEUES:
@@ -175,6 +192,7 @@ class Dispatcher:
         except BrokerAway as error:
             self._note_broker_failure(error)
             return
+        self._broker_failures = 0
         # Stale messages can hide that others were lost, so in the end all are sent again; but a line that does not
         # move must not grow by that.
         after = SUSPICIOUS_SECONDS if waiting < overdue else OVERDUE_SECONDS

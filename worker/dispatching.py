@@ -6,6 +6,7 @@ without a message, which `find_undelivered` finds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -136,6 +137,14 @@ def look(connection: Connection[Any], queues: Sequence[str]) -> View:
     if view is None:
         raise RuntimeError("a SELECT without FROM gives one row")
     return view
+
+
+def read_clock(connection: Connection[Any]) -> datetime:
+    """Read the database's clock."""
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    if row is None:
+        raise RuntimeError("a SELECT without FROM gives one row")
+    return row[0]
 
 
 def promote(connection: Connection[Any]) -> list[Change]:

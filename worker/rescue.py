@@ -1,6 +1,8 @@
 """Rescue: jobs whose worker stopped renewing its lease get another attempt, or end as failed."""
 
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 
@@ -15,7 +17,7 @@ WITH judged AS (
                               ELSE 'The worker that ran the job was lost.' END,
                'retryable', true) AS new_error
     FROM jobs
-    WHERE state = 'running' AND lease_expires_at < clock_timestamp()
+    WHERE state = 'running' AND lease_expires_at < least(clock_timestamp(), %(before)s::timestamptz)
       AND clock_timestamp() > pg_postmaster_start_time() + make_interval(secs => %(lease)s)
     ORDER BY queue
     LIMIT %(limit)s
@@ -31,6 +33,9 @@ SELECT id, version FROM ended
 """  # noqa: S608 - composed of constants
 
 
-def rescue(connection: Connection[Any], lease_seconds: float, limit: int = 500) -> list[tuple[Any, int]]:
-    """End the attempts whose lease has lapsed; give the ids and versions of their jobs."""
-    return connection.execute(_RESCUE, {"lease": lease_seconds, "limit": limit}).fetchall()
+def rescue(
+    connection: Connection[Any], lease_seconds: float, before: datetime | None = None, limit: int = 500
+) -> list[tuple[UUID, int]]:
+    """End the attempts whose lease has lapsed, by `before` if given; give the ids and versions of their jobs."""
+    arguments = {"lease": lease_seconds, "before": before, "limit": limit}
+    return connection.execute(_RESCUE, arguments).fetchall()

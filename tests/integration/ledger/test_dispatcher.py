@@ -22,7 +22,6 @@ from worker import dispatching, ledger
 from worker.celery_app import create_celery_app
 from worker.dispatcher import OVERDUE_SECONDS, Dispatcher
 from worker.publisher import ORDINARY
-from worker.rescue import rescue
 
 Database = psycopg.Connection
 SEPARATOR = "\x06\x16"
@@ -49,16 +48,6 @@ def broker(settings: Settings) -> Iterator[redis.Redis]:
 
 def enqueue(database: Database, kinds: dict[str, JobKind], owner: Owner, **options: Any) -> UUID:
     return factories.enqueue(database, factories.new_job(kinds["test.echo"], owner.id, **options))
-
-
-def claim(database: Database, job_id: UUID, lease: float = 60, timeout: float = 60) -> ledger.Claim:
-    sequence = factories.dispatch(database, "default")[job_id]
-    held = ledger.claim(
-        database, job_id=job_id, dispatch_seq=sequence, claim_id=uuid4(), worker="test",
-        lease_seconds=lease, timeout_seconds=timeout,
-    )  # fmt: skip
-    assert held is not None
-    return held
 
 
 def ids_in(broker: redis.Redis, queue: str = "default") -> int:
@@ -175,79 +164,20 @@ def test_with_a_frozen_redis_jobs_wait_unmarked_and_go_out_afterwards(
     assert row == (True,)
 
 
-@pytest.mark.parametrize(
-    ("lapsed", "deadline", "attempts", "state", "code"),
-    [
-        (True, False, 2, "queued", None),
-        (True, False, 1, "failed", "worker_lost"),
-        (True, True, 1, "failed", "timeout"),
-        (False, False, 1, "running", None),
-    ],
-)
-def test_rescue(
-    database: Database, kinds: dict[str, JobKind], owner: Owner, *,
-    lapsed: bool, deadline: bool, attempts: int, state: str, code: str | None,
-) -> None:  # fmt: skip
-    job_id = enqueue(database, kinds, owner, max_attempts=attempts)
-    claim(database, job_id)
-    if lapsed:
-        database.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 second'")
-    if deadline:
-        database.execute("UPDATE jobs SET deadline_at = now() - interval '1 second'")
-    rescued = rescue(database, lease_seconds=0)
-    row = database.execute("SELECT state, error ->> 'code', attempt FROM jobs").fetchone()
-    assert row == (state, code, 1)
-    assert len(rescued) == int(lapsed)
-    if lapsed:
-        outcome = database.execute("SELECT outcome, ended_at IS NOT NULL FROM job_attempts").fetchone()
-        assert outcome == ("timeout" if deadline else "worker_lost", True)
-
-
-def test_no_rescue_within_a_lease_of_the_databases_start(
-    database: Database, kinds: dict[str, JobKind], owner: Owner
-) -> None:
-    job_id = enqueue(database, kinds, owner)
-    claim(database, job_id)
-    database.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 day'")
-    assert rescue(database, lease_seconds=10**8) == []
-    assert factories.read_state(database, job_id) == "running"
-
-
-def test_the_late_one_is_refused_after_a_rescue(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
-    job_id = enqueue(database, kinds, owner)
-    late = claim(database, job_id)
-    database.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 second'")
-    rescue(database, lease_seconds=0)
-    second = claim(database, job_id)
-    assert second.fence == late.fence + 1
-    assert ledger.succeed(database, late, {"late": True}, None) is None
-    assert ledger.heartbeat(database, late, 60, None) is None
-    assert ledger.succeed(database, second, {"late": False}, None) is not None
-    row = database.execute("SELECT state, result FROM jobs").fetchone()
-    assert row == ("succeeded", {"late": False})
-
-
 @pytest.mark.parametrize("how", ["errored", "snoozed", "put_back"])
 def test_a_cancel_beats_every_way_back(
     database: Database, kinds: dict[str, JobKind], owner: Owner, how: ledger.EndedHow
 ) -> None:
     job_id = enqueue(database, kinds, owner)
-    held = claim(database, job_id)
+    held = factories.claim(database, job_id)
     database.execute("UPDATE jobs SET cancel_requested = true")
     ending = ledger.end(database, held, how, {"code": "x", "detail": "y", "retryable": True}, 0)
     assert ending is not None
     assert ending.state == "cancelled"
 
 
-def test_a_cancel_beats_the_rescue(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
-    claim(database, enqueue(database, kinds, owner))
-    database.execute("UPDATE jobs SET cancel_requested = true, lease_expires_at = now() - interval '1 second'")
-    rescue(database, lease_seconds=0)
-    assert database.execute("SELECT state FROM jobs").fetchone() == ("cancelled",)
-
-
 def test_a_success_beats_a_cancel(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
-    held = claim(database, enqueue(database, kinds, owner))
+    held = factories.claim(database, enqueue(database, kinds, owner))
     database.execute("UPDATE jobs SET cancel_requested = true")
     ending = ledger.succeed(database, held, {}, None)
     assert ending is not None
@@ -269,7 +199,7 @@ def test_a_lost_answer_is_found_again(database: Database, kinds: dict[str, JobKi
 
 
 def test_the_heartbeat_stops_at_the_deadline(database: Database, kinds: dict[str, JobKind], owner: Owner) -> None:
-    held = claim(database, enqueue(database, kinds, owner))
+    held = factories.claim(database, enqueue(database, kinds, owner))
     pulse = ledger.heartbeat(database, held, 60, ledger.Progress(1, 2, "half"))
     assert pulse is not None
     assert not pulse.past_deadline
