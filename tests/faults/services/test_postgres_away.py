@@ -2,6 +2,11 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+
+import httpx2
+import psutil
+import pytest
 
 from tests.faults.services.posts import accepted, post_many
 from tests.faults.services.yards import ProxiedYard, ServedYard
@@ -12,7 +17,27 @@ AWAY_SECONDS = SWEEP_SECONDS
 WAITING = 20
 
 
-def sit_out(yard: ServedYard, name: str, leave: Callable[[], None], come_back: Callable[[], object]) -> None:
+def read_in_vain(yard: ServedYard, path: str) -> None:
+    """Be refused for some time."""
+    gone = time.monotonic()
+    while time.monotonic() - gone < AWAY_SECONDS:
+        answer = yard.client.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+def read_unheard(yard: ServedYard, path: str) -> None:
+    """Get no answer for some time, or be refused when all connections are waiting."""
+    with suppress(httpx2.ReadTimeout):
+        assert yard.client.get(path, timeout=AWAY_SECONDS).status_code == 503
+
+
+def sit_out(
+    yard: ServedYard,
+    name: str,
+    leave: Callable[[], None],
+    come_back: Callable[[], object],
+    meanwhile: Callable[[ServedYard, str], None] = read_in_vain,
+) -> None:
     """Have PostgreSQL away while jobs run; one ends meanwhile, the other afterwards."""
     running = yard.begin_at_gates(name)
     waiting = accepted(post_many(yard, WAITING))
@@ -21,9 +46,7 @@ def sit_out(yard: ServedYard, name: str, leave: Callable[[], None], come_back: C
     gone = time.monotonic()
     # The handler ends while nobody can write its outcome down.
     first_gate.write_text("through")
-    while time.monotonic() - gone < AWAY_SECONDS:
-        answer = yard.client.get(first)
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    meanwhile(yard, first)
     come_back()
     back = time.monotonic()
     ended = [yard.wait(first), *yard.wait_for_all(waiting)]
@@ -44,3 +67,22 @@ def test_jobs_outlast_a_postgres_that_is_killed_and_started_again(yard: ServedYa
 
 def test_jobs_outlast_a_postgres_that_could_not_be_reached(proxied: ProxiedYard) -> None:
     sit_out(proxied, "unreachable", proxied.postgres_line.go_away, proxied.postgres_line.come_back)
+
+
+@pytest.mark.long
+def test_jobs_outlast_a_postgres_that_is_frozen(yard: ServedYard) -> None:
+    # As a machine is while it is moved, or its disk stalls: nobody gets an error, time just passes.
+    server = psutil.Process(yard.postgres.pid)
+
+    def freeze() -> None:
+        # The parent first, which can have no more children then.
+        server.suspend()
+        for child in server.children():
+            child.suspend()
+
+    def thaw() -> None:
+        for child in server.children():
+            child.resume()
+        server.resume()
+
+    sit_out(yard, "frozen", freeze, thaw, read_unheard)
