@@ -11,7 +11,7 @@ from shared.models import Base
 
 
 class DispatcherLease(Base):
-    """Names the one dispatcher that is active, in the database's own time."""
+    """Names the one dispatcher that is active, in the database's own time, and the session in which it is."""
 
     __tablename__ = "dispatcher_lease"
     __table_args__ = (CheckConstraint("id = 1", name="single_row"),)
@@ -19,6 +19,8 @@ class DispatcherLease(Base):
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     holder: Mapped[UUID | None]
     expires_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    backend_pid: Mapped[int | None]
+    backend_start: Mapped[datetime | None]
 
 
 class Queue(Base):

@@ -33,9 +33,16 @@ class Change:
     version: int
 
 
+# A dispatcher that was killed leaves a lease, but no session: then nobody has to wait for the lease to lapse.
 _HOLD_LEASE = """
-UPDATE dispatcher_lease SET holder = %(holder)s, expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
-WHERE id = 1 AND (holder = %(holder)s OR expires_at < clock_timestamp())
+UPDATE dispatcher_lease SET
+    holder = %(holder)s, expires_at = clock_timestamp() + make_interval(secs => %(seconds)s),
+    backend_pid = pg_backend_pid(),
+    backend_start = (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())
+WHERE id = 1 AND (holder = %(holder)s OR expires_at < clock_timestamp() OR NOT EXISTS (
+    SELECT 1 FROM pg_stat_activity AS session
+    WHERE (session.pid, session.backend_start) = (dispatcher_lease.backend_pid, dispatcher_lease.backend_start)
+))
 """
 _GIVE_UP_LEASE = "UPDATE dispatcher_lease SET expires_at = clock_timestamp() WHERE id = 1 AND holder = %s"
 

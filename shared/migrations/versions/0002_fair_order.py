@@ -15,6 +15,8 @@ READY = "state = 'queued' AND dispatched_at IS NULL"
 
 
 def upgrade() -> None:
+    op.add_column("dispatcher_lease", sa.Column("backend_pid", sa.Integer(), nullable=True))
+    op.add_column("dispatcher_lease", sa.Column("backend_start", sa.DateTime(timezone=True), nullable=True))
     op.add_column("jobs", sa.Column("concurrency_key", sa.Text(), server_default=sa.text("''"), nullable=False))
     op.drop_index("ix_jobs_ready", "jobs")
     op.create_index(
@@ -87,3 +89,5 @@ def downgrade() -> None:
         postgresql_where=sa.text(READY),
     )
     op.drop_column("jobs", "concurrency_key")
+    op.drop_column("dispatcher_lease", "backend_start")
+    op.drop_column("dispatcher_lease", "backend_pid")

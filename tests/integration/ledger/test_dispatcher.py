@@ -103,6 +103,17 @@ def test_one_dispatcher_is_active_and_the_other_takes_over_when_it_retires(
     second.retire()
 
 
+def test_a_lease_ends_with_its_holders_session(settings: Settings, database: Database) -> None:
+    first, second = uuid4(), uuid4()
+    with connect(settings, "killed") as killed:
+        assert dispatching.hold_lease(killed, first, 60)
+        assert not dispatching.hold_lease(database, second, 60)
+        database.execute("SELECT pg_terminate_backend(%s, 5000)", (killed.info.backend_pid,))
+    assert dispatching.hold_lease(database, second, 60)
+    with connect(settings, "late") as late:
+        assert not dispatching.hold_lease(late, first, 60)
+
+
 def test_a_frozen_dispatchers_transaction_is_ended_for_the_stand_by(settings: Settings) -> None:
     with connect(settings, "frozen", idle_in_transaction_session_timeout="500ms") as frozen, connect(
         settings, "stand-by", lock_timeout="5s"
