@@ -1,6 +1,6 @@
 """Making jobs and running them through the real dispatcher's marks and the real runner, in this process."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 from uuid import UUID, uuid4
@@ -38,16 +38,17 @@ def enqueue(database: psycopg.Connection[Any], new: NewJob) -> UUID:
     return new.id
 
 
-def dispatch(database: psycopg.Connection[Any], queue: str, places: int = 100) -> dict[UUID, int]:
-    """Mark a queue's next jobs as dispatched, as the dispatcher would; gives each job's dispatch_seq."""
+def dispatch(
+    database: psycopg.Connection[Any], queue: str, places: int = 100, kinds: Iterable[JobKind] = ()
+) -> dict[UUID, int]:
+    """Mark a queue's next jobs as dispatched, as the dispatcher would; gives each job's dispatch_seq.
+
+    `kinds` adds to those that the tests' settings name.
+    """
     dispatching.promote(database)
-    picked, _ = FairOrder(queue, known_kinds()).pick(database, take_lease(database), places)
+    known = load_job_kinds(["worker.jobs", "tests.kinds"]) | {kind.name: kind for kind in kinds}
+    picked, _ = FairOrder(queue, known.values()).pick(database, take_lease(database), places)
     return {marked.job_id: marked.dispatch_seq for marked in picked}
-
-
-def known_kinds() -> list[JobKind]:
-    """Give the kinds that the tests' settings name."""
-    return list(load_job_kinds(["worker.jobs", "tests.kinds"]).values())
 
 
 def take_lease(database: psycopg.Connection[Any]) -> UUID:
@@ -67,7 +68,7 @@ def open_runner(settings: Settings, kinds: dict[str, JobKind]) -> Generator[Runn
 
 def run_job(runner: Runner, database: psycopg.Connection[Any], kind: JobKind, job_id: UUID) -> str:
     """Dispatch a job and run one attempt; gives the state afterwards."""
-    sequence = dispatch(database, kind.queue)[job_id]
+    sequence = dispatch(database, kind.queue, kinds=[kind])[job_id]
     with suppress(CeleryRetry, Ignore, JobFailed):
         runner.run(kind, str(job_id), sequence)
     return read_state(database, job_id)

@@ -159,7 +159,7 @@ SELECT state, version FROM ended
 
 _SETTLED = """
 SELECT state, version FROM jobs
-WHERE id = %(job_id)s AND fence = %(fence)s AND state IN ('succeeded', 'failed', 'cancelled')
+WHERE id = %(job_id)s AND fence = %(fence)s AND state <> 'running'
 """
 
 
@@ -251,6 +251,6 @@ def end(
 
 
 def settled(connection: Connection[Any], held: Claim) -> Ending | None:
-    """Read whether this very claim has already ended the job (after the answer to a COMMIT was lost)."""
+    """Read how this very claim has ended, if it has: the answer to its COMMIT was lost, or it was rescued."""
     with connection.cursor(row_factory=args_row(Ending)) as cursor:
         return cursor.execute(_SETTLED, {"job_id": held.job_id, "fence": held.fence}).fetchone()

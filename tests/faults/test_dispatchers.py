@@ -15,9 +15,10 @@ from shared.job_kind import load_job_kinds
 from shared.job_queue import NUDGE
 from tests import factories
 from tests.faults.conftest import ACCOUNT, Yard, open_gate, open_yard
-from tests.faults.test_standby_dispatcher import find_active, read_holder
 
 PROGRAM = "tests/faults/programs/dispatcher_that_fails.py"
+HOLDER = "SELECT holder FROM dispatcher_lease WHERE expires_at > clock_timestamp()"
+DISPATCHERS = ("dispatcher", "dispatcher.2")
 SLOTS = 2
 MANY = 300
 
@@ -57,6 +58,18 @@ def arm(faults: Path, name: str) -> Path:
     return faults / name
 
 
+def read_holder(connection: Database) -> str | None:
+    row = connection.execute(HOLDER).fetchone()
+    return str(row[0]) if row else None
+
+
+def find_active(yard: Yard, holder: str) -> str:
+    """Find out which program holds the lease: each says so in its log."""
+    said = f"dispatcher {holder} is active"
+    (active,) = [name for name in DISPATCHERS if said in Path(yard.stack.endpoints.log_dir, f"{name}.log").read_text()]
+    return active
+
+
 def history(database: Database, path: str) -> list[str]:
     query = "SELECT outcome FROM job_attempts WHERE job_id = %s ORDER BY fence"
     return [outcome for (outcome,) in database.execute(query, (path.rpartition("/")[2],)).fetchall()]
@@ -77,6 +90,25 @@ def enqueue_together(database: Database, texts: list[str]) -> list[str]:
         ids = [factories.enqueue(database, factories.new_job(kind, row[0], {"text": text})) for text in texts]
     database.execute(NUDGE)
     return [f"/v1/jobs/{job_id}" for job_id in ids]
+
+
+# The first of all: exits are counted from the start.
+def test_a_dispatcher_that_stops_hands_over_at_once(yard: Yard, database: Database) -> None:
+    assert yard.wait(yard.enqueue("test.echo", {}))["state"] == "succeeded"
+    holder = read_holder(database)
+    assert holder is not None
+    active = find_active(yard, holder)
+    began = time.monotonic()
+
+    yard.stack.supervisor.stop_one(active)
+
+    # Its lease would have gone on for seconds; it is free, or the other's already.
+    assert read_holder(database) != holder
+    assert yard.stack.supervisor.wait_exit(active) == 0
+    assert yard.wait(yard.enqueue("test.echo", {"text": "by the other"}))["state"] == "succeeded"
+    print(f"\nstopped, and a job of the stand-by's done, in {time.monotonic() - began:.2f} s")
+    assert read_holder(database) not in {holder, None}
+    yard.stack.supervisor.start_one(active)
 
 
 def test_a_dispatcher_killed_between_commit_and_publish_costs_no_job(
