@@ -92,6 +92,7 @@ def visiting(var: Path, gates: Path) -> Generator[Visitor]:
         yield Visitor(client, gates)
 
 
+@pytest.mark.long
 def test_a_job_that_runs_is_put_back_with_its_attempt(database: LocalPostgres, tmp_path: Path) -> None:
     terminal = Terminal(tmp_path / "var")
     try:

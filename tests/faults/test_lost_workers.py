@@ -18,6 +18,7 @@ def history(yard: Yard, path: str) -> list[str]:
     return [attempt["outcome"] for attempt in answer.json()]
 
 
+@pytest.mark.long
 def test_a_killed_child_costs_an_attempt_and_no_job(yard: Yard) -> None:
     gate = yard.make_gate("child")
     path = yard.enqueue("test.gate", {"path": str(gate)})

@@ -53,7 +53,7 @@ def test_a_handler_that_exits_during_a_stop_has_failed_all_the_same(yard: Yard) 
 
 # One is broken into when its worker stops, by then past its limit; the other heeds nothing, and is rescued from the
 # worker that waits for it until the hard limit.
-@pytest.mark.parametrize("kind", ["test.past_limit", "test.immovable"])
+@pytest.mark.parametrize("kind", ["test.past_limit", pytest.param("test.immovable", marks=pytest.mark.long)])
 def test_a_handler_past_its_limit_during_a_stop_has_failed(yard: Yard, kind: str) -> None:
     path, _ = begin(yard, kind, kind)
     stop_worker(yard)
@@ -63,6 +63,7 @@ def test_a_handler_past_its_limit_during_a_stop_has_failed(yard: Yard, kind: str
     assert history(yard, path) in (["errored"], ["timeout"])
 
 
+@pytest.mark.long
 def test_a_stop_finishes_short_jobs_and_puts_long_ones_back(yard: Yard) -> None:
     long, long_gate = begin(yard, "test.gate", "long")
     short, short_gate = begin(yard, "test.gate", "short")

@@ -99,6 +99,7 @@ def test_a_worker_that_was_told_to_take_nothing_is_unhealthy_until_it_takes_jobs
     check_until(yard, 0)
 
 
+@pytest.mark.long
 def test_a_worker_with_all_slots_busy_is_healthy(yard: Yard, database: Database) -> None:
     gates = [yard.make_gate(f"busy-{number}") for number in range(SLOTS)]
     running = [yard.enqueue("test.gate", {"path": str(gate)}) for gate in gates]
@@ -129,6 +130,7 @@ def test_a_frozen_worker_is_unhealthy_until_it_wakes_up(yard: Yard) -> None:
     assert yard.wait(yard.enqueue("test.echo", {}))["state"] == "succeeded"
 
 
+@pytest.mark.long
 def test_a_worker_that_stops_leaves_neither_row_nor_file(yard: Yard, database: Database) -> None:
     check_until(yard, 0)
     yard.stack.supervisor.stop_one("worker")

@@ -65,6 +65,7 @@ def test_jobs_outlast_a_postgres_that_is_killed_and_started_again(yard: ServedYa
     sit_out(yard, "down", yard.postgres.kill, yard.postgres.start)
 
 
+@pytest.mark.long
 def test_jobs_outlast_a_postgres_that_could_not_be_reached(proxied: ProxiedYard) -> None:
     sit_out(proxied, "unreachable", proxied.postgres_line.go_away, proxied.postgres_line.come_back)
 
