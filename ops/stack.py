@@ -17,6 +17,7 @@ from ops.leash import Leash
 from ops.migrate import upgrade
 from ops.output import LogFiles, Output
 from ops.paths import ROOT
+from ops.ports import free_port
 from ops.postgres import LocalPostgres
 from ops.procfile import choose_programs, read_procfile
 from ops.redis import LocalRedis
@@ -36,7 +37,9 @@ class Stack:
     """Everything that `make up` runs.
 
     `given` holds variables by name: a DATABASE_URL, REDIS_URL or SMTP_URL there is used instead of a service of
-    our own. `only` and `replicas` choose programs, `environment` adds to what all of them get.
+    our own. `only` and `replicas` choose programs, `environment` adds to what all of them get. With `usual_ports` the
+    services listen where everybody looks for them, if they can; without, nobody else takes a port while its service is
+    down.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Stack:
         output: Output | None = None,
         restart: bool = True,
         fsync: bool = True,
+        usual_ports: bool = True,
     ) -> None:
         self._var = var.absolute()
         self._given = dict(given or {})
@@ -59,6 +63,7 @@ class Stack:
         self._output = output or LogFiles(self._var / "log")
         self._restart = restart
         self._fsync = fsync
+        self._usual_ports = usual_ports
         self.stopping = threading.Event()
         self._lock: CheckoutLock | None = None
         self._leash: Leash | None = None
@@ -148,11 +153,13 @@ class Stack:
 
     def _start_services(self, leash: Leash) -> tuple[str, str]:
         if "REDIS_URL" not in self._given:
-            self.redis = LocalRedis(self._var / "redis", leash=leash, stopping=self.stopping)
+            port = None if self._usual_ports else free_port()
+            self.redis = LocalRedis(self._var / "redis", port=port, leash=leash, stopping=self.stopping)
             self.redis.launch()
         if "DATABASE_URL" not in self._given:
+            port = None if self._usual_ports else free_port()
             self.postgres = LocalPostgres(
-                self._var / "postgres", leash=leash, stopping=self.stopping, fsync=self._fsync
+                self._var / "postgres", port=port, leash=leash, stopping=self.stopping, fsync=self._fsync
             )
             self.postgres.start()
         # Redis has loaded its file while PostgreSQL started.

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 
 from ops.paths import ROOT
+from ops.ports import free_port
 from ops.postgres import LocalPostgres
 from ops.redis import LocalRedis
 from tests.faults.conftest import JSON, Yard, open_yard
@@ -100,8 +101,8 @@ def open_served_yard(directory: Path) -> Generator[ServedYard]:
 def open_proxied_yard(directory: Path) -> Generator[ProxiedYard]:
     """Run a Jobyard that reaches its services through proxies."""
     with (
-        LocalPostgres(directory / "postgres") as postgres,
-        LocalRedis(directory / "redis") as redis,
+        LocalPostgres(directory / "postgres", port=free_port()) as postgres,
+        LocalRedis(directory / "redis", port=free_port()) as redis,
         PostgresProxy(postgres.port) as postgres_line,
         Proxy(redis.port) as redis_line,
     ):
