@@ -27,13 +27,21 @@ class Visitor:
 
     def enqueue(self, kind: str, job_input: JSON, **options: Any) -> str:
         """Enqueue a job; gives its path."""
-        answer = self.client.post("/v1/jobs", json={"kind": kind, "input": job_input} | options)
+        body = {"kind": kind, "input": job_input} | options
+        while (answer := self.client.post("/v1/jobs", json=body)).status_code == 503:
+            pass
         assert answer.status_code == 202, answer.text
         return answer.headers["location"]
 
+    def get(self, path: str, **headers: str) -> httpx2.Response:
+        """Ask for a job, and again after 503, as clients are told to: each broken connection costs one answer."""
+        while (answer := self.client.get(path, headers=headers)).status_code == 503:
+            pass
+        return answer.raise_for_status() if answer.is_error else answer
+
     def read(self, path: str) -> JSON:
         """Read a job."""
-        return self.client.get(path).raise_for_status().json()
+        return self.get(path).json()
 
     def wait(self, path: str) -> JSON:
         """Wait for a job's end."""
@@ -41,7 +49,7 @@ class Visitor:
         for _ in range(4):
             if job["done"]:
                 return job
-            job = self.client.get(path, headers={"Prefer": "wait=30"}).raise_for_status().json()
+            job = self.get(path, Prefer="wait=30").json()
         assert job["done"], job
         return job
 
