@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from api.content_types import ContentTypeNotSupported, content_type
 from api.file_bodies import LONGEST_DESCRIPTION, MOST_BATCH_FILES, Batch, BatchItem, FileAndJob, file_of
 from api.file_names import disposition_parameters
-from api.files import file_job, store
+from api.files import store
 from api.idempotency_key import RequestKey
 from api.idempotent_uploads import hold
 from api.incoming_file import UploadRules
@@ -23,7 +23,7 @@ from api.uploads import Form, missing_part, receive_form, receive_raw
 from shared import models
 from shared.errors import JobyardError
 from shared.job_kind import JobInput, JobKind
-from shared.job_queue import Enqueued
+from shared.job_queue import Enqueued, job_of
 from shared.job_row import job_frame
 from shared.schemas import Job
 
@@ -55,7 +55,7 @@ async def upload(
         description = _description(form)
         if (first := await held.replay(form)) is not None:
             return first
-        new = None if kind is None else file_job(owner_id, kind, _only_file(kind, form.files[0].id))
+        new = None if kind is None else job_of(kind, owner_id, _only_file(kind, form.files[0].id))
         answer = partial(_uploaded, resources)
         return await store(resources, owner_id, form, held, answer, description=description, new_job=new)
 

@@ -19,23 +19,10 @@ from api.transactions import session_connection
 from api.uploads import Form
 from shared import models
 from shared.errors import FileInUse, FileNotFound
-from shared.job_kind import JobInput, JobKind
 from shared.job_queue import Enqueued, NewJob, enqueue
 from shared.job_state import TERMINAL
 
 logger = logging.getLogger(__name__)
-
-
-def file_job(owner_id: UUID, kind: JobKind, checked: JobInput) -> NewJob:
-    """Make a job of a checked input."""
-    return NewJob(
-        owner_id=owner_id,
-        kind=kind.name,
-        queue=kind.queue,
-        input=checked.model_dump(mode="json"),
-        max_attempts=kind.max_attempts,
-        file_ids=checked.file_ids(),
-    )
 
 
 Answer = Callable[[Sequence[models.File], Enqueued | None], Response]

@@ -12,6 +12,7 @@ rolls the row back with the work, so that the next request with the key is a fir
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Response
@@ -115,7 +116,7 @@ async def once(
         async with savepoint():
             answer = await work()
     except JobyardError as error:
-        if error.status >= 500:  # noqa: PLR2004
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             raise
         answer = domain_problem(error)
     await keep(connection, key, answer)

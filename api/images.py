@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from api.content_types import JSON, ContentTypeNotSupported, content_type
 from api.file_bodies import BINARY, form_schema
 from api.file_uploads import is_form
-from api.files import file_job, find_file, store
+from api.files import find_file, store
 from api.idempotency import once
 from api.idempotency_key import RequestKey
 from api.idempotent_uploads import hold
@@ -26,7 +26,7 @@ from api.transactions import session_connection
 from api.upload_errors import BodyTooLarge, MediaTypeNotAllowed, PartNotValid
 from api.uploads import missing_part, receive_form
 from shared.job_kind import JobInput, JobKind
-from shared.job_queue import Enqueued, enqueue
+from shared.job_queue import Enqueued, enqueue, job_of
 
 KIND = "image.resize"
 MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
@@ -65,7 +65,7 @@ async def _resize_upload(request: Request, resources: Resources, owner_id: UUID,
     ):
         if not form.files:
             raise missing_part("file")
-        new = file_job(owner_id, kind, _input_of_form(kind, form.files[0].id, form.texts))
+        new = job_of(kind, owner_id, _input_of_form(kind, form.files[0].id, form.texts))
         if (first := await held.replay(form)) is not None:
             return first
         return await store(resources, owner_id, form, held, partial(_accept, resources), new_job=new)
@@ -95,7 +95,7 @@ async def _resize_stored(request: Request, resources: Resources, owner_id: UUID,
     with body.guarded():
         async for chunk in body.chunks():
             text += chunk
-    new = file_job(owner_id, kind, _check(kind, _decode(text, ())))
+    new = job_of(kind, owner_id, _check(kind, _decode(text, ())))
     async with resources.sessions.begin() as session:
         connection = await session_connection(session)
 

@@ -16,7 +16,7 @@ from api.job_bodies import Tag
 from api.resources import Resources
 from shared.errors import JobyardError
 from shared.job_filter import REACH, BulkAction, JobCriteria
-from shared.job_queue import Enqueued, NewJob, enqueue
+from shared.job_queue import Enqueued, NewJob, enqueue, job_of
 from shared.job_state import JobState
 
 KIND = "jobs.bulk"
@@ -121,10 +121,4 @@ def _new_job(resources: Resources, owner_id: UUID, body: BulkBody, now: datetime
         before.append(given.created_before)
     criteria = given.model_dump(exclude={"older_than_seconds"}) | {"created_before": min(before)}
     checked = kind.input_model.model_validate({"action": body.action, "filter": criteria})
-    return NewJob(
-        owner_id=owner_id,
-        kind=kind.name,
-        queue=kind.queue,
-        input=checked.model_dump(mode="json"),
-        max_attempts=kind.max_attempts,
-    )
+    return job_of(kind, owner_id, checked)

@@ -1,6 +1,7 @@
 """Problem documents (RFC 9457): what every error looks like from outside."""
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -143,7 +144,9 @@ def domain_problem(error: JobyardError) -> Response:
     errors = None
     if error.pointer is not None:
         errors = [{"pointer": error.pointer, "code": error.code, "detail": error.detail}]
-    headers = error.headers | ({"Retry-After": RETRY_AFTER_SECONDS} if error.status == 503 else {})  # noqa: PLR2004
+    headers = error.headers | (
+        {"Retry-After": RETRY_AFTER_SECONDS} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    )
     return problem(error.status, error.code, error.title, error.detail, errors=errors, headers=headers)
 
 

@@ -55,6 +55,13 @@ class JobKind:
     concurrency_per_key: int
     interruptible: bool
 
+    def __post_init__(self) -> None:
+        """Refuse what could never run."""
+        if self.queue not in QUEUES:
+            raise ValueError(f"queue {self.queue!r} is none of {', '.join(QUEUES)}")
+        if self.concurrency_per_key < 1 or (self.concurrency is not None and self.concurrency < 1):
+            raise ValueError(f"{self.name}: a limit below 1 would never let a job run")
+
     @property
     def summary(self) -> str:
         """The first line of the handler's docstring."""
@@ -91,34 +98,25 @@ def job(
     Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue
     or a limit below 1.
     """
-    if queue not in QUEUES:
-        raise ValueError(f"queue {queue!r} is none of {', '.join(QUEUES)}")
-    if concurrency_per_key < 1 or (concurrency is not None and concurrency < 1):
-        raise ValueError(f"{name}: a limit below 1 would never let a job run")
 
     def register(handler: Handler) -> Handler:
         input_model, result_model = _models_of(handler)
-        known = _kinds.get(name)
-        if known is not None and known.handler.__module__ != handler.__module__:
-            raise DuplicateJobKind(f"{name} is defined in {known.handler.__module__} and {handler.__module__}")
-        _kinds[name] = JobKind(
-            name=name,
-            handler=handler,
-            input_model=input_model,
-            result_model=result_model,
-            queue=queue,
-            timeout=timeout,
-            max_attempts=max_attempts,
-            access=access,
-            backoff=backoff,
-            backoff_cap=backoff_cap,
-            concurrency=concurrency,
-            concurrency_per_key=concurrency_per_key,
-            interruptible=interruptible,
-        )
+        _register(
+            JobKind(
+                name, handler, input_model, result_model, queue, timeout, max_attempts, access, backoff, backoff_cap,
+                concurrency, concurrency_per_key, interruptible,
+            )
+        )  # fmt: skip
         return handler
 
     return register
+
+
+def _register(kind: JobKind) -> None:
+    known = _kinds.get(kind.name)
+    if known is not None and known.handler.__module__ != kind.handler.__module__:
+        raise DuplicateJobKind(f"{kind.name} is defined in {known.handler.__module__} and {kind.handler.__module__}")
+    _kinds[kind.name] = kind
 
 
 def _models_of(handler: Handler) -> tuple[type[JobInput], type[JobResult]]:

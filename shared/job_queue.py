@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from shared.errors import FileNotFound
 from shared.ids import new_id
+from shared.job_kind import JobInput, JobKind
 from shared.job_row import COLUMNS, JobRow
 
 READY_CHANNEL = "jobyard_ready"
@@ -45,6 +46,18 @@ class NewJob:
     file_ids: Sequence[UUID] = ()
 
 
+def job_of(kind: JobKind, owner_id: UUID, checked: JobInput) -> NewJob:
+    """Make a job of a checked input, with the kind's own defaults; `dataclasses.replace` says what differs."""
+    return NewJob(
+        owner_id=owner_id,
+        kind=kind.name,
+        queue=kind.queue,
+        input=checked.model_dump(mode="json"),
+        max_attempts=kind.max_attempts,
+        file_ids=checked.file_ids(),
+    )
+
+
 # A job that is due at once is born queued. Its ttl counts from when it may first start.
 _INSERT = """
 INSERT INTO jobs (id, owner_id, kind, queue, state, priority, input, tags, unique_key, run_at, ttl_at, max_attempts,
@@ -69,17 +82,22 @@ LIMIT 1
 _LOCK_FILES = "SELECT id FROM files WHERE owner_id = %s AND id = ANY(%s) FOR KEY SHARE"
 _LINK_FILES = "INSERT INTO job_files (job_id, file_id) SELECT %s, unnest(%s::uuid[])"
 
+CANCELLED_ERROR: LiteralString = (
+    """'{"code": "cancelled", "detail": "The job was cancelled.", "retryable": false}'::jsonb"""
+)
+"""The error of a cancelled job, as SQL."""
+
 # What waits ends at once; what runs is asked to stop. The one ladder, for one job and for many.
-_CANCEL: LiteralString = """
+_CANCEL: LiteralString = f"""
 UPDATE jobs SET
     cancel_requested = true,
     version = version + 1,
     state = CASE WHEN state = 'running' THEN state ELSE 'cancelled' END,
     error = CASE WHEN state = 'running' THEN error
-                 ELSE '{"code": "cancelled", "detail": "The job was cancelled.", "retryable": false}'::jsonb END,
+                 ELSE {CANCELLED_ERROR} END,
     finished_at = CASE WHEN state = 'running' THEN NULL ELSE clock_timestamp() END
 WHERE owner_id = %(owner_id)s AND NOT cancel_requested AND state IN ('scheduled', 'queued', 'running', 'retrying')
-"""
+"""  # noqa: S608 - a constant of this module
 _CANCEL_ONE = f"{_CANCEL} AND id = %(id)s RETURNING {COLUMNS}"
 _CANCEL_MANY = f"{_CANCEL} AND id = ANY(%(ids)s)"
 

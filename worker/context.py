@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from uuid import UUID
@@ -13,7 +14,7 @@ from shared.ids import new_id
 from shared.job_context import OutputFile
 from shared.job_kind import JobKind
 from shared.job_outcome import Cancelled, Fail
-from shared.job_queue import NewJob
+from shared.job_queue import NewJob, job_of
 from shared.models import File
 from shared.settings import Settings
 from shared.storage import Blob, BlobWriter, LocalStorage, output_key
@@ -171,16 +172,7 @@ class AttemptContext:
         """Register a follow-up job."""
         known = self._kinds[kind]
         checked = known.input_model.model_validate(job_input)
-        new = NewJob(
-            owner_id=self.owner_id,
-            kind=kind,
-            queue=known.queue,
-            input=checked.model_dump(mode="json"),
-            max_attempts=known.max_attempts,
-            priority=self._held.priority,
-            parent_id=self.job_id,
-            file_ids=checked.file_ids(),
-        )
+        new = replace(job_of(known, self.owner_id, checked), priority=self._held.priority, parent_id=self.job_id)
         self.follow_ups.append(new)
         return new.id
 

@@ -12,6 +12,8 @@ from psycopg import Connection
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
 
+from shared.job_queue import CANCELLED_ERROR
+
 MAX_PUT_BACKS: LiteralString = "5"
 
 EndedHow = Literal["errored", "failed", "cancelled", "snoozed", "put_back"]
@@ -104,8 +106,6 @@ WITH ended AS (
 )
 SELECT state, version FROM ended
 """
-
-CANCELLED_ERROR = """'{"code": "cancelled", "detail": "The job was cancelled.", "retryable": false}'::jsonb"""
 
 # A cancel request beats every way back into a waiting state; a put-back beyond the limit counts as a failed attempt.
 # `how` is a column of the held row so that rescue can use the same ladder for many rows at once.

@@ -76,7 +76,7 @@ def _change_batches(job_input: JobsBulkInput, context: JobContext, change: Chang
         with context.session() as session:
             context.guard(session)
             _check_cancelled(context, session)
-            page = session.execute(_page(job_input, context.owner_id, place)).all()
+            page = session.execute(_page(job_input, context, place)).all()
             done = change(session, [row.id for row in page]) if page else 0
         if done and job_input.action == "retry":
             with context.session() as session:
@@ -93,10 +93,12 @@ def _check_cancelled(context: JobContext, session: Session) -> None:
         raise Cancelled
 
 
-def _conditions(job_input: JobsBulkInput, owner_id: UUID) -> list[ColumnElement[bool]]:
+def _conditions(job_input: JobsBulkInput, context: JobContext) -> list[ColumnElement[bool]]:
     criteria = job_input.filter
     return [
-        Job.owner_id == owner_id,
+        Job.owner_id == context.owner_id,
+        # Never itself, whatever the clocks say: "running" is a state that can be asked for.
+        Job.id != context.job_id,
         Job.state.in_(REACH[job_input.action]),
         *matching(
             states=criteria.state,
@@ -111,15 +113,15 @@ def _conditions(job_input: JobsBulkInput, owner_id: UUID) -> list[ColumnElement[
 
 def _count(job_input: JobsBulkInput, context: JobContext) -> int:
     with context.session() as session:
-        conditions = _conditions(job_input, context.owner_id)
+        conditions = _conditions(job_input, context)
         return session.scalar(select(func.count()).select_from(Job).where(*conditions)) or 0
 
 
-def _page(job_input: JobsBulkInput, owner_id: UUID, place: tuple[datetime, UUID] | None) -> Select[datetime, UUID]:
+def _page(job_input: JobsBulkInput, context: JobContext, place: tuple[datetime, UUID] | None) -> Select[datetime, UUID]:
     # Locked in one order by everyone, so that two bulk jobs of an owner cannot block each other for good.
     statement = (
         select(Job.created_at, Job.id)
-        .where(*_conditions(job_input, owner_id))
+        .where(*_conditions(job_input, context))
         .order_by(Job.created_at, Job.id)
         .limit(job_input.batch_size)
         .with_for_update(key_share=True)

@@ -44,10 +44,13 @@ def sit_out(
     (first, first_gate), (second, second_gate) = running.items()
     leave()
     gone = time.monotonic()
-    # The handler ends while nobody can write its outcome down.
-    first_gate.write_text("through")
-    meanwhile(yard, first)
-    come_back()
+    try:
+        # The handler ends while nobody can write its outcome down.
+        first_gate.write_text("through")
+        meanwhile(yard, first)
+    finally:
+        # Above all a frozen server: its sessions are no group of its own, so nobody else would ever end them.
+        come_back()
     back = time.monotonic()
     ended = [yard.wait(first), *yard.wait_for_all(waiting)]
     second_gate.write_text("through")

@@ -205,3 +205,9 @@ def test_a_cancelled_one_ends_between_two_batches(yard: Yard) -> None:
 def test_what_is_refused(kinds: dict[str, JobKind], job_input: Row) -> None:
     with pytest.raises(ValidationError):
         kinds["jobs.bulk"].input_model.model_validate(job_input)
+
+
+def test_it_never_means_itself(yard: Yard) -> None:
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    row = yard.run("jobs.bulk", bulk("cancel", state=["running"], created_before=tomorrow))
+    assert (row["state"], row["result"]) == ("succeeded", counts("cancel", 0, 0))
