@@ -61,13 +61,13 @@ def statuses(server: Server, request: bytes) -> list[int]:
     return [int(part[:3]) for part in received.split(b"HTTP/1.1 ")[1:]]
 
 
-def test_requests_that_break_the_rules_of_http(
-    settings: Settings, owner: Owner, capfd: pytest.CaptureFixture[str]
-) -> None:
-    me = owner.headers
-    live = write("GET /health/live", {})
-    open_live = live.replace(b"Connection: close\r\n", b"")
-    attacks = {
+LIVE = write("GET /health/live", {})
+
+
+def attacks(me: dict[str, str]) -> dict[str, tuple[bytes, list[int]]]:
+    """Give requests that break the rules, and how each is answered."""
+    open_live = LIVE.replace(b"Connection: close\r\n", b"")
+    return {
         "a header of 100 kB": (write(GET_JOBS, me | {"X-Big": "x" * 100_000}), [431]),
         "5000 headers": (write(GET_JOBS, me | {f"X-{number}": "x" for number in range(5000)}), [431]),
         "a path of 200 kB": (write(f"{GET_JOBS}/{'x' * 200_000}", me), [400]),
@@ -80,7 +80,7 @@ def test_requests_that_break_the_rules_of_http(
         "a limit of 5000 digits": (write(f"{GET_JOBS}?limit={'9' * 5000}", me), [422]),
         "no HTTP": (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", [400]),
         "no HTTP behind a good request": (open_live + b"\0\0\0\r\n\r\n", [400]),
-        "two at once": (open_live + live, [200, 200]),
+        "two at once": (open_live + LIVE, [200, 200]),
         "chunks larger than they say": (write(POST_JOBS, me | CHUNKED, b"5\r\n" + BODY + b"\r\n0\r\n\r\n"), [400]),
         "chunks smaller than they say": (write(POST_JOBS, me | CHUNKED, b"5\r\nab\r\n0\r\n\r\n"), [400]),
         "a chunk of no size": (write(POST_JOBS, me | CHUNKED, b"zz\r\nhello\r\n0\r\n\r\n"), [400]),
@@ -102,11 +102,16 @@ def test_requests_that_break_the_rules_of_http(
         ),
         "a token that is no ASCII": (write(GET_JOBS, {"Authorization": "Bearer \xff"}), [401]),
     }
+
+
+def test_requests_that_break_the_rules_of_http(
+    settings: Settings, owner: Owner, capfd: pytest.CaptureFixture[str]
+) -> None:
     with running_server(settings) as server:
-        answered = {name: statuses(server, request) for name, (request, _) in attacks.items()}
-        assert statuses(server, live) == [200]
+        answered = {name: statuses(server, request) for name, (request, _) in attacks(owner.headers).items()}
+        assert statuses(server, LIVE) == [200]
         assert server.memory.is_running()
-    assert answered == {name: expected for name, (_, expected) in attacks.items()}
+    assert answered == {name: expected for name, (_, expected) in attacks(owner.headers).items()}
     written = capfd.readouterr().err
     assert "Application shutdown complete" in written
     assert "Traceback" not in written

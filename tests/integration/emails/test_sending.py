@@ -1,11 +1,13 @@
 """An e-mail's way from the request to the server, and the server's every answer on its way back."""
 
 import logging
+from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
 from tests.integration.emails.conftest import Post
-from tests.integration.emails.mail_server import DROP, STALL, MailServer
+from tests.integration.emails.mail_server import DROP, STALL, Delivered, MailServer
 
 THREE = ["ann@example.org", "ben@example.org", "cyd@example.org"]
 BLOB = bytes(range(256)) * 300 + b"\r\n.\r\nMAIL FROM:<x@example.org>\r\n"
@@ -31,7 +33,20 @@ def test_a_message_arrives_as_it_was_written(post: Post, mail_server: MailServer
     [arrived] = mail_server.delivered
     assert arrived.sender == "jobyard@example.com"
     assert arrived.recipients == ["ann@xn--bcher-kva.example", "cyd@example.org", "ben@example.org"]
-    message = arrived.message
+    assert_headers_as_written(arrived.message, email)
+    assert_content_as_written(arrived, text)
+
+    seen = post.read(email)
+    assert seen["done"] is True
+    assert seen["counts"]["sent"] == 3
+    assert {(r["state"], r["reply_code"], r["reply_text"], r["attempts"]) for r in seen["recipients"]} == {
+        ("sent", 250, "OK", 1)
+    }
+    assert all(r["sent_at"] for r in seen["recipients"])
+    assert post.job(email)["result"] == {"sent": 3, "bounced": 0}
+
+
+def assert_headers_as_written(message: EmailMessage, email: dict[str, Any]) -> None:
     assert message["Subject"] == "Ihre Bilder sind da: 图片 🎉"
     assert [(a.display_name, a.addr_spec) for a in message["From"].addresses] == [
         ("Jöbyard, Inc.", "jobyard@example.com")
@@ -43,6 +58,12 @@ def test_a_message_arrives_as_it_was_written(post: Post, mail_server: MailServer
     assert message["Reply-To"].addresses[0].display_name == "Help, please"
     assert message["Message-ID"] == email["message_id"]
     assert message["Date"].datetime.isoformat(timespec="seconds")[:19] == email["created_at"][:19]
+    assert message["Bcc"] is None
+    assert not message.defects
+
+
+def assert_content_as_written(arrived: Delivered, text: str) -> None:
+    message = arrived.message
     body, html = message.get_body(("plain",)), message.get_body(("html",))
     assert body is not None
     assert html is not None
@@ -53,20 +74,9 @@ def test_a_message_arrives_as_it_was_written(post: Post, mail_server: MailServer
         ("Prüfung „1“ 图.bin", "application/x-thing", BLOB),
         ("note.txt", "text/plain", b"plain\n"),
     ]
-    assert message["Bcc"] is None
     assert b"ben@" not in arrived.content
     assert b"Secret" not in arrived.content
-    assert not message.defects
     assert max(len(line) for line in arrived.content.split(b"\r\n")) <= 78
-
-    seen = post.read(email)
-    assert seen["done"] is True
-    assert seen["counts"]["sent"] == 3
-    assert {(r["state"], r["reply_code"], r["reply_text"], r["attempts"]) for r in seen["recipients"]} == {
-        ("sent", 250, "OK", 1)
-    }
-    assert all(r["sent_at"] for r in seen["recipients"])
-    assert post.job(email)["result"] == {"sent": 3, "bounced": 0}
 
 
 def test_each_recipient_is_settled_by_itself(post: Post, mail_server: MailServer) -> None:
