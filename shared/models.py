@@ -70,6 +70,8 @@ class User(Base):
     password_hash: Mapped[str]
     role: Mapped[str] = mapped_column(server_default="user")
     is_active: Mapped[bool] = mapped_column(server_default=sql("true"))
+    max_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    max_files: Mapped[int | None] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
