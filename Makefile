@@ -2,6 +2,7 @@
 PYTHON_IN_VENV = .venv/bin/python
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+LOCKED = requirements.txt requirements-local.txt requirements-dev.txt requirements-bench.txt
 export PYTHON
 
 .PHONY: help setup setup-dev demo up migrate test test-faults lint bench soak lock clean
@@ -38,6 +39,7 @@ lint: setup-dev ## Check style, types, the direction of imports and the requirem
 	.venv/bin/deptry .
 
 bench: setup-dev ## Measure beside the rivals (BENCH_ARGS="--quick", or names of parts)
+	@sh ops/setup.sh bench
 	@$(PYTHON_IN_VENV) -m tests.bench $(BENCH_ARGS)
 
 soak: setup-dev ## Run 10,000 jobs while everything is killed, frozen and wiped (SOAK_ARGS="--jobs 500")
@@ -47,7 +49,8 @@ lock: setup-dev ## Pin the requirements anew, with hashes
 	$(COMPILE) requirements.in -o requirements.txt
 	$(COMPILE) -c requirements.txt requirements-local.in -o requirements-local.txt
 	$(COMPILE) -c requirements-local.txt requirements-dev.in -o requirements-dev.txt
-	@! grep -nE -e '--(extra-)?index-url|--find-links|://' requirements.txt requirements-local.txt requirements-dev.txt
+	$(COMPILE) -c requirements-dev.txt requirements-bench.in -o requirements-bench.txt
+	@! grep -nE -e '--(extra-)?index-url|--find-links|://' $(LOCKED)
 
 clean: ## Delete .venv, var and what tools have cached
 	rm -rf .venv var .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -18,7 +18,10 @@ _ROOT = Path(__file__).resolve().parent.parent
 _VENV = _ROOT / ".venv"
 _PYTHON = _VENV / "bin" / "python"
 _PLACE_FILE = _VENV / "jobyard-place"
-_SETS = {"local": "requirements-local.txt", "dev": "requirements-dev.txt"}
+_SETS = {"local": "requirements-local.txt", "dev": "requirements-dev.txt", "bench": "requirements-bench.txt"}
+# What is installed to check and test includes what is needed to run; what the benchmark adds stands for itself.
+_COVERED_BY = {"local": ("local", "dev"), "dev": ("dev",), "bench": ("bench",)}
+_MADE_FROM = {"local": ("local",), "dev": ("local", "dev"), "bench": ("bench",)}
 # Users' settings that would lead pip away from `.venv`.
 _MISLEADING = ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV", "PIP_USER")
 _TAIL_LINES = 12
@@ -31,7 +34,8 @@ class SetupFailed(RuntimeError):
 def main() -> int:
     """Bring `.venv` up to date and return the exit status."""
     parser = argparse.ArgumentParser(description="Make .venv.")
-    parser.add_argument("requirements", choices=_SETS, help="local: to run; dev: to check and test as well")
+    kinds = "local: to run; dev: to check and test as well; bench: what the benchmark adds to dev"
+    parser.add_argument("requirements", choices=_SETS, help=kinds)
     name: str = parser.parse_args().requirements
     # A lock on the directory itself needs no file; the kernel ends it with this process.
     directory = os.open(_ROOT, os.O_RDONLY)
@@ -59,8 +63,7 @@ def _set_up(name: str) -> None:
 
 
 def _is_current(name: str) -> bool:
-    # What is installed to check and test includes what is needed to run.
-    return _PYTHON.exists() and any(_stamp_fits(covering) for covering in {name, "dev"})
+    return _PYTHON.exists() and any(_stamp_fits(covering) for covering in _COVERED_BY[name])
 
 
 def _stamp_fits(name: str) -> bool:
@@ -74,7 +77,7 @@ def _stamp(name: str) -> Path:
 
 def _fingerprint(name: str) -> str:
     parts = [_place(), (_VENV / "pyvenv.cfg").read_bytes()]
-    parts += [(_ROOT / _SETS[each]).read_bytes() for each in (("local",) if name == "local" else _SETS)]
+    parts += [(_ROOT / _SETS[each]).read_bytes() for each in _MADE_FROM[name]]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 

@@ -7,6 +7,7 @@ import pytest
 from ops.paths import ROOT
 
 PINNED = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
+BENCH = "requirements-bench.txt"
 
 
 def run_setup(search_path: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +28,7 @@ def test_without_a_python_that_fits_one_line_says_so(tmp_path: Path, shims: list
     assert answer.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", PINNED)
+@pytest.mark.parametrize("name", [*PINNED, BENCH])
 def test_every_requirement_is_pinned_with_hashes_and_names_no_index(name: str) -> None:
     text = (ROOT / name).read_text()
     requirements = [line for line in re.sub(r"\\\n\s*", " ", text).splitlines() if line and not line.startswith("#")]
@@ -38,7 +39,16 @@ def test_every_requirement_is_pinned_with_hashes_and_names_no_index(name: str) -
 
 @pytest.mark.parametrize(("smaller", "larger"), [PINNED[:2], PINNED[1:]])
 def test_the_larger_sets_hold_the_smaller_ones_versions(smaller: str, larger: str) -> None:
-    def versions(name: str) -> set[str]:
-        return set(re.findall(r"^[\w.\[\],-]+==\S+", (ROOT / name).read_text(), re.MULTILINE))
-
     assert versions(smaller) - versions(larger) == set()
+
+
+def test_what_the_benchmark_adds_has_the_versions_of_the_other_sets() -> None:
+    others, added = versions(PINNED[-1]), versions(BENCH)
+    known = {each.partition("==")[0] for each in others}
+
+    assert any(each.startswith("pyvips==") for each in added)
+    assert {each for each in added if each.partition("==")[0] in known} - others == set()
+
+
+def versions(name: str) -> set[str]:
+    return set(re.findall(r"^[\w.\[\],-]+==\S+", (ROOT / name).read_text(), re.MULTILINE))
