@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import AsyncIterator
-from typing import BinaryIO
 
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -12,7 +10,8 @@ from starlette.types import Receive, Scope, Send
 from api.file_names import attachment
 from api.resources import Resources
 from shared import models
-from shared.errors import JobyardError, StorageUnavailable
+from shared.errors import JobyardError
+from shared.storage import BlobReader
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ class ContentGone(JobyardError):
 class ContentResponse(StreamingResponse):
     """Sends an open blob and closes it, however the sending ends."""
 
-    def __init__(self, file: models.File, blob: BinaryIO) -> None:
+    def __init__(self, file: models.File, blob: BlobReader) -> None:
         headers = {
             "Content-Type": file.media_type,
             "Content-Length": str(file.size),
@@ -55,21 +54,19 @@ async def content_response(resources: Resources, file: models.File) -> ContentRe
     return ContentResponse(file, await asyncio.to_thread(_open, resources, file))
 
 
-def _open(resources: Resources, file: models.File) -> BinaryIO:
+def _open(resources: Resources, file: models.File) -> BlobReader:
     try:
         blob = resources.storage.open(file.storage_key)
     except FileNotFoundError as error:
         logger.exception("the blob %s is gone", file.storage_key)
         raise ContentGone("The file's content is gone.") from error
-    except OSError as error:
-        raise StorageUnavailable("The storage cannot be read.") from error
-    if os.fstat(blob.fileno()).st_size != file.size:
+    if blob.total != file.size:
         blob.close()
         logger.error("the blob %s has not the size of its row", file.storage_key)
         raise ContentGone("The file's content is damaged.")
     return blob
 
 
-async def _blocks(blob: BinaryIO) -> AsyncIterator[bytes]:
+async def _blocks(blob: BlobReader) -> AsyncIterator[bytes]:
     while block := await asyncio.to_thread(blob.read, BLOCK_BYTES):
         yield block

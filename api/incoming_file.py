@@ -13,7 +13,7 @@ from shared.errors import JobyardError
 from shared.ids import new_id
 from shared.media_type import HEAD_BYTES, sniff
 from shared.settings import Settings
-from shared.storage import BlobWriter, LocalStorage, upload_key
+from shared.storage import BlobWriter, Storage, upload_key
 
 BLOCK_BYTES = 256 * 1024
 
@@ -31,7 +31,7 @@ class UploadRules:
     """
 
     settings: Settings
-    storage: LocalStorage
+    storage: Storage
     file_part: str = "file"
     most_files: int = 1
     text_parts: frozenset[str] = frozenset()

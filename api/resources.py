@@ -18,7 +18,7 @@ from api.tokens import TokenReader
 from shared.database import CONNECT_TIMEOUT_SECONDS, connection_options, make_async_engine
 from shared.job_kind import JobKind, load_job_kinds
 from shared.settings import Settings
-from shared.storage import LocalStorage
+from shared.storage import Storage, open_storage
 
 LEDGER_CONNECTIONS = 8
 _CANCEL_AGAIN_SECONDS = 0.1
@@ -35,7 +35,7 @@ class Resources:
 
     settings: Settings
     kinds: dict[str, JobKind]
-    storage: LocalStorage
+    storage: Storage
     tokens: TokenReader
     passwords: Passwords
     ledger: LedgerPool
@@ -65,7 +65,7 @@ def make_resources(settings: Settings) -> Resources:
     return Resources(
         settings=settings,
         kinds=load_job_kinds(settings.job_modules),
-        storage=LocalStorage(settings.storage_dir),
+        storage=open_storage(settings),
         tokens=TokenReader(settings),
         passwords=Passwords(),
         ledger=ledger,

@@ -1,6 +1,5 @@
 """What a handler is given: the contract that `worker.context` fulfils."""
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -10,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from shared.models import File
 from shared.settings import Settings
-from shared.storage import Blob
+from shared.storage import Storage
 
 
 class OutputFile(Protocol):
@@ -63,6 +62,11 @@ class JobContext(Protocol):
         """The settings of this process."""
         ...
 
+    @property
+    def storage(self) -> Storage:
+        """The storage, for kinds that look after it; others read by `open_file` and write by `output`."""
+        ...
+
     def session(self) -> AbstractContextManager[Session]:
         """Open a database session whose transaction commits when the block ends without an error."""
         ...
@@ -79,11 +83,11 @@ class JobContext(Protocol):
         ...
 
     def open_file(self, file: File) -> BinaryIO:
-        """Open a stored file for reading; raises `Fail("file_not_found", …)` when its blob is gone."""
+        """Open a stored file, to be read from front to back; raises `Fail("file_not_found", …)` without its blob."""
         ...
 
-    def file_path(self, file: File) -> Path:
-        """Give a local path of a stored file, to be read only."""
+    def local_path(self, file: File) -> AbstractContextManager[Path]:
+        """Give a path to read a stored file at within this block; raises as `open_file`."""
         ...
 
     def output(self, name: str, media_type: str) -> AbstractContextManager[OutputFile]:
@@ -100,16 +104,4 @@ class JobContext(Protocol):
 
     def enqueue(self, kind: str, job_input: dict[str, Any]) -> UUID:
         """Register a follow-up job, which comes to be together with this job's success."""
-        ...
-
-    def blobs(self) -> Iterator[Blob]:
-        """Walk over the storage's blobs, those still being written (`incoming/…`) included; skips foreign files."""
-        ...
-
-    def has_blob(self, storage_key: str) -> bool:
-        """Tell whether the storage has this blob."""
-        ...
-
-    def delete_blob(self, storage_key: str) -> bool:
-        """Delete a blob of the storage; False when it was not there."""
         ...

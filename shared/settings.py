@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     refresh_token_days: int = Field(30, ge=1, le=365)
 
     storage_dir: Path = Path("var/storage")
+    storage_url: str = Field("", validation_alias="STORAGE_URL")
     max_upload_bytes: int = Field(100 * 1024 * 1024, ge=1)
     max_image_pixels: int = Field(100_000_000, ge=1)
     allowed_media_types: Annotated[list[str], NoDecode] = Field(
@@ -95,6 +96,13 @@ class Settings(BaseSettings):
     def _require_smtp(cls, value: str) -> str:
         if not value.startswith(("smtp://", "smtps://", "smtp+starttls://")):
             raise ValueError("must be a smtp://, smtp+starttls:// or smtps:// URL")
+        return value
+
+    @field_validator("storage_url")
+    @classmethod
+    def _require_bucket(cls, value: str) -> str:
+        if value and not value.startswith("s3://"):
+            raise ValueError("must be a s3://bucket/prefix URL, or empty for a local directory")
         return value
 
     @field_validator("clean_files_crontab", "purge_jobs_crontab", "purge_records_crontab")

@@ -1,23 +1,18 @@
-"""Blobs on a local directory: written whole or not at all, streamed in both directions."""
+"""Where blobs are kept: what every storage promises, how blobs are named, and which storage the settings choose."""
 
-import contextlib
-import errno
 import hashlib
-import os
-import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Protocol, Self
 from uuid import UUID
 
-from shared.errors import StorageFull, StorageUnavailable
-from shared.ids import new_id
+from shared.settings import Settings
 
-_KEY = re.compile(r"[a-z0-9][a-z0-9-]*(/[a-z0-9][a-z0-9-]*)+")
-_INCOMING = "incoming"
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def upload_key(file_id: UUID) -> str:
@@ -30,6 +25,11 @@ def output_key(job_id: UUID, fence: int, file_id: UUID) -> str:
     return f"outputs/{job_id}/{fence}/{file_id}"
 
 
+def part_key(upload_id: UUID, number: int) -> str:
+    """Name a piece of a resumable upload; they are numbered from 0."""
+    return f"parts/{upload_id}/{number:06}"
+
+
 @dataclass(frozen=True, slots=True)
 class Blob:
     """Describes a stored blob; `modified` is in seconds since 1970."""
@@ -40,57 +40,51 @@ class Blob:
 
 
 class BlobWriter(RawIOBase):
-    """Is a blob in the making: counts and hashes, is kept by `commit()` only."""
+    """Is a blob in the making: counts and hashes, is kept by `commit()` only.
 
-    def __init__(self, incoming: Path, target: Path) -> None:
+    As a context manager it drops the blob unless it was committed.
+    """
+
+    def __init__(self, *, hashed: bool) -> None:
         super().__init__()
-        self._incoming = incoming
-        self._target = target
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.sha256() if hashed else None
+        self._settled = False
         self.size = 0
-        with _storage_errors():
-            incoming.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO | None = incoming.open("xb")
 
     def writable(self) -> bool:
         """Tell that this stream is for writing."""
         return True
 
-    def write(self, chunk: "bytes | bytearray | memoryview") -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def write(self, chunk: "ReadableBuffer") -> int:
         """Append a chunk, whole; raises `StorageFull` or `StorageUnavailable`."""
-        if self._file is None:
+        if self._settled:
             raise ValueError("the blob is settled")
-        with _storage_errors():
-            written = self._file.write(chunk)
-        self._hash.update(chunk)
-        self.size += written
-        return written
+        length = memoryview(chunk).nbytes
+        self._append(chunk)
+        if self._hash is not None:
+            self._hash.update(chunk)
+        self.size += length
+        return length
 
     @property
     def sha256(self) -> str:
-        """The hexadecimal SHA-256 of what was written so far."""
+        """The hexadecimal SHA-256 of what was written so far; raises `ValueError` for a writer that does not hash."""
+        if self._hash is None:
+            raise ValueError("this blob is not hashed")
         return self._hash.hexdigest()
 
     def commit(self) -> None:
-        """Keep the blob: flushed to disk, then renamed into place."""
-        if self._file is None:
+        """Keep the blob: from here on it is durable and can be seen, whole; raises as `write`."""
+        if self._settled:
             raise ValueError("the blob is settled")
-        with _storage_errors():
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            _move(self._incoming, self._target)
-        self._file = None
+        self._keep()
+        self._settled = True
 
     def abort(self) -> None:
-        """Drop what was written, unless it was committed."""
-        if self._file is not None:
-            # On a full disk closing fails as writing did: it flushes what is left.
-            with contextlib.suppress(OSError):
-                self._file.close()
-            self._file = None
-            with contextlib.suppress(OSError):
-                self._incoming.unlink(missing_ok=True)
+        """Drop what was written, unless it was committed; raises nothing."""
+        if not self._settled:
+            self._settled = True
+            self._drop()
 
     def __enter__(self) -> Self:
         return self
@@ -98,83 +92,67 @@ class BlobWriter(RawIOBase):
     def __exit__(self, *_: object) -> None:
         self.abort()
 
+    def _append(self, chunk: "ReadableBuffer") -> None:
+        raise NotImplementedError
 
-class LocalStorage:
-    """Stores blobs under a directory; keys are `folder/…/name` in lower case."""
+    def _keep(self) -> None:
+        raise NotImplementedError
 
-    def __init__(self, root: Path) -> None:
-        self._root = root.resolve()
+    def _drop(self) -> None:
+        raise NotImplementedError
 
-    def writer(self, key: str) -> BlobWriter:
-        """Begin a blob; use it as a context manager, which drops it unless committed."""
-        return BlobWriter(self._root / _INCOMING / str(new_id()), self.path(key))
 
-    def open(self, key: str) -> BinaryIO:
-        """Open a blob for reading; raises `FileNotFoundError`."""
-        return cast("BinaryIO", self.path(key).open("rb"))
+class BlobReader(RawIOBase):
+    """Is a blob, or a range of it, being read from front to back; `total` is the whole blob's size in bytes."""
 
-    def path(self, key: str) -> Path:
-        """Give the path of a blob; raises `ValueError` for a key that is none of ours."""
-        if not _KEY.fullmatch(key):
-            raise ValueError(f"not a storage key: {key!r}")
-        return self._root / key
+    total: int
 
-    def delete(self, key: str) -> bool:
-        """Delete a blob and its folders if they are empty then; False when it was not there."""
-        path = self.path(key)
-        try:
-            path.unlink()
-        except FileNotFoundError:
-            return False
-        for folder in path.parents:
-            if folder.parent == self._root or not _remove_if_empty(folder):
-                break
+    def readable(self) -> bool:
+        """Tell that this stream is for reading."""
         return True
 
+
+class Storage(Protocol):
+    """Keeps blobs under keys such as `folder/…/name`, in lower case; safe from any thread.
+
+    All methods raise `StorageUnavailable` when the storage cannot be reached, and `ValueError` for a key that is none.
+    """
+
+    def writer(self, key: str, *, hashed: bool = True) -> BlobWriter:
+        """Begin a blob; what stood under the key is replaced when it is committed."""
+        ...
+
+    def open(self, key: str, start: int = 0, end: int | None = None) -> BlobReader:
+        """Read a blob's bytes from `start` to before `end`, which is greater; raises `FileNotFoundError`."""
+        ...
+
+    def local_path(self, key: str) -> AbstractContextManager[Path]:
+        """Give a path to read a blob at within this block, a copy if need be; raises `FileNotFoundError`."""
+        ...
+
+    def holds(self, key: str) -> bool:
+        """Tell whether there is such a blob."""
+        ...
+
+    def delete(self, *keys: str) -> None:
+        """Delete blobs; those that are not there do not matter."""
+        ...
+
     def blobs(self) -> Iterator[Blob]:
-        """Walk over all blobs, those still being written included (under `incoming/`)."""
-        for folder, _, names in os.walk(self._root):
-            for name in names:
-                path = Path(folder, name)
-                try:
-                    status = path.stat()
-                except FileNotFoundError:
-                    continue
-                yield Blob(path.relative_to(self._root).as_posix(), status.st_size, status.st_mtime)
+        """Walk over all blobs in no order, in flat memory; a directory shows those being written, under `incoming/`."""
+        ...
 
     def check(self) -> None:
         """Make sure that the storage can be written; raises `StorageFull` or `StorageUnavailable`."""
-        with self.writer("health/probe") as probe:
-            probe.write(b"ok")
+        ...
 
 
-def _move(source: Path, target: Path) -> None:
-    while True:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            source.replace(target)
-        except FileNotFoundError:
-            # A rival's delete() may take the empty folder away between the two calls; a missing source is an error.
-            if not source.exists():
-                raise
-        else:
-            return
+def open_storage(settings: Settings) -> Storage:
+    """Open the storage that the settings name: an object store, or a local directory."""
+    if settings.storage_url:
+        from shared.object_storage import ObjectStorage  # noqa: PLC0415 - 10 MB that a local directory does not need
 
+        return ObjectStorage(settings.storage_url)
+    from shared.local_storage import LocalStorage  # noqa: PLC0415 - it imports what this module defines
 
-def _remove_if_empty(folder: Path) -> bool:
-    try:
-        folder.rmdir()
-    except OSError:
-        return False
-    return True
-
-
-class _storage_errors:  # noqa: N801 - a context manager that reads as a verb
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError):
-            if error.errno in _FULL:
-                raise StorageFull("The storage has no room left.") from error
-            raise StorageUnavailable("The storage cannot be written.") from error
+    return LocalStorage(settings.storage_dir)

@@ -19,6 +19,7 @@ from shared.ids import new_id
 from shared.job_kind import JobKind, load_job_kinds
 from shared.migrations import upgrade
 from shared.settings import Settings
+from tests.s3_server import S3Server
 
 # Emptying takes a few milliseconds where a new database takes most of a second.
 EMPTY = """
@@ -50,6 +51,17 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedi
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """Run an S3 endpoint."""
+    server = S3Server()
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 @pytest.fixture

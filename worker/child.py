@@ -21,7 +21,7 @@ from shared.job_kind import JobInput, JobKind
 from shared.job_outcome import Cancelled
 from shared.job_queue import NUDGE, NewJob, enqueue_in_worker
 from shared.settings import Settings
-from shared.storage import LocalStorage
+from shared.storage import open_storage
 from worker import ledger
 from worker.context import AttemptContext, AttemptLost
 from worker.heartbeat import Heartbeat, Reason, Watch
@@ -62,7 +62,7 @@ class Child:
         self.events = EventPublisher(settings)
         self.heartbeat = Heartbeat(settings, self.events, is_stopping, self.interrupt)
         self.engine = make_engine(settings, "jobyard-handler")
-        self.storage = LocalStorage(settings.storage_dir)
+        self.storage = open_storage(settings)
 
     def claim(self, kind: JobKind, job_id: UUID, dispatch_seq: int) -> Claim | None:
         """Claim a job; after a lost answer the row tells whether the claim was made."""

@@ -1,7 +1,7 @@
 """The surroundings that a handler is given: `shared.job_context.JobContext` made true for one attempt."""
 
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -17,7 +17,7 @@ from shared.job_outcome import Cancelled, Fail
 from shared.job_queue import NewJob, job_of
 from shared.models import File
 from shared.settings import Settings
-from shared.storage import Blob, BlobWriter, LocalStorage, output_key
+from shared.storage import BlobWriter, Storage, output_key
 from worker.heartbeat import Heartbeat, Watch
 from worker.ledger import Claim, Progress
 
@@ -59,14 +59,14 @@ class AttemptContext:
         self,
         held: Claim,
         settings: Settings,
-        storage: LocalStorage,
+        storage: Storage,
         engine: Engine,
         heartbeat: Heartbeat,
         watch: Watch,
         kinds: dict[str, JobKind],
     ) -> None:
         self._held = held
-        self._storage = storage
+        self.storage = storage
         self._engine = engine
         self._heartbeat = heartbeat
         self._watch = watch
@@ -126,14 +126,16 @@ class AttemptContext:
 
     def open_file(self, file: File) -> BinaryIO:
         """Open a stored file."""
-        return self.file_path(file).open("rb")
+        with _content_of(file):
+            return cast("BinaryIO", self.storage.open(file.storage_key))
 
-    def file_path(self, file: File) -> Path:
+    @contextmanager
+    def local_path(self, file: File) -> Generator[Path]:
         """Give a stored file's path."""
-        path = self._storage.path(file.storage_key)
-        if not path.exists():
-            raise Fail("file_not_found", f"The content of file {file.id} is gone.")
-        return path
+        with ExitStack() as stack:
+            with _content_of(file):
+                path = stack.enter_context(self.storage.local_path(file.storage_key))
+            yield path
 
     def output(self, name: str, media_type: str) -> AbstractContextManager[OutputFile]:
         """Write a new file."""
@@ -143,7 +145,7 @@ class AttemptContext:
     def _write_output(self, name: str, media_type: str) -> Generator[OutputFile]:
         file_id = new_id()
         key = output_key(self.job_id, self._held.fence, file_id)
-        with self._storage.writer(key) as writer:
+        with self.storage.writer(key) as writer:
             output = Output(name, media_type, key, file_id, writer)
             yield output
             writer.commit()
@@ -151,8 +153,7 @@ class AttemptContext:
 
     def discard_outputs(self) -> None:
         """Delete what this attempt wrote; its keys carry the fence, so the winner's files are never touched."""
-        for output in self.outputs:
-            self._storage.delete(output.storage_key)
+        self.storage.delete(*(output.storage_key for output in self.outputs))
 
     def progress(self, completed: int, total: int | None = None, message: str | None = None) -> None:
         """Report progress and look for a cancel request."""
@@ -176,21 +177,10 @@ class AttemptContext:
         self.follow_ups.append(new)
         return new.id
 
-    def blobs(self) -> Generator[Blob]:
-        """Walk over the blobs."""
-        return (blob for blob in self._storage.blobs() if self._is_ours(blob.key))
 
-    def _is_ours(self, key: str) -> bool:
-        try:
-            self._storage.path(key)
-        except ValueError:
-            return False
-        return True
-
-    def has_blob(self, storage_key: str) -> bool:
-        """Look for a blob."""
-        return self._storage.path(storage_key).is_file()
-
-    def delete_blob(self, storage_key: str) -> bool:
-        """Delete a blob."""
-        return self._storage.delete(storage_key)
+@contextmanager
+def _content_of(file: File) -> Generator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise Fail("file_not_found", f"The content of file {file.id} is gone.") from None

@@ -72,7 +72,8 @@ def _inspect_picture(context: JobContext, file: File) -> ImageInspection | None:
     from worker.renditions import ImageError  # noqa: PLC0415
 
     try:
-        facts = inspect_image(context.file_path(file))
+        with context.local_path(file) as path:
+            facts = inspect_image(path)
     except ImageError:
         return None
     return ImageInspection(

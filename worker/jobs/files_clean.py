@@ -113,7 +113,7 @@ class _Cleaning:
     def remove_orphans(self) -> None:
         """Delete the blobs that have no file, once they are older than the grace that uploads and jobs get."""
         cutoff = time.time() - self._context.settings.orphan_grace_minutes * 60
-        for batch in _batches(self._context.blobs(), self._batch_size):
+        for batch in _batches(self._context.storage.blobs(), self._batch_size):
             old = [blob for blob in batch if blob.modified < cutoff and blob.key.startswith(_CLEANED)]
             orphans = self._without_file(old)
             self._remove("orphaned", ((blob.key, blob.size) for blob in orphans))
@@ -146,7 +146,7 @@ class _Cleaning:
             statement = select(File.id, File.storage_key).where(File.id > last).order_by(File.id)
             with self._context.session() as session:
                 batch = session.execute(statement.limit(self._batch_size)).all()
-            lost = [row.id for row in batch if not self._context.has_blob(row.storage_key)]
+            lost = [row.id for row in batch if not self._context.storage.holds(row.storage_key)]
             if lost:
                 # Those deleted meanwhile, row before blob, are not missing.
                 with self._context.session() as session:
@@ -159,10 +159,10 @@ class _Cleaning:
     def _remove(self, reason: Literal["expired", "orphaned"], blobs: Iterable[tuple[str, int]]) -> None:
         for key, size in blobs:
             self.count[reason] += 1
-            if not self._dry_run:
-                self.bytes_freed += size if self._context.delete_blob(key) else 0
-                continue
             self.bytes_freed += size
+            if not self._dry_run:
+                self._context.storage.delete(key)
+                continue
             if len(self.listed) < MOST_LISTED:
                 self.listed.append(Deletion(reason=reason, storage_key=key, size=size))
 

@@ -3,6 +3,7 @@
 import re
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 from uuid import UUID
 
@@ -87,8 +88,9 @@ def resize_image(job_input: ImageResizeInput, context: JobContext) -> ImageResiz
         for each in job_input.renditions
     ]
     try:
-        facts = inspect_image(context.file_path(file))
-        renditions = _render(context, file, facts, wanted)
+        with context.local_path(file) as path:
+            facts = inspect_image(path)
+            renditions = _render(context, file, path, facts, wanted)
     except ImageError as error:
         detail = str(error)
         raise Fail(error.code, f"{detail[:1].upper()}{detail[1:]}.") from error
@@ -98,7 +100,7 @@ def resize_image(job_input: ImageResizeInput, context: JobContext) -> ImageResiz
 
 
 def _render(
-    context: JobContext, file: File, facts: "ImageFacts", wanted: list["Rendition"]
+    context: JobContext, file: File, path: Path, facts: "ImageFacts", wanted: list["Rendition"]
 ) -> list[RenditionResult]:  # fmt: skip
     from worker.imaging import render  # noqa: PLC0415
     from worker.renditions import MEDIA_TYPES  # noqa: PLC0415
@@ -115,7 +117,7 @@ def _render(
             for each in wanted
         ]
         rendered = render(
-            context.file_path(file), wanted, [each.stream for each in outputs], report,
+            path, wanted, [each.stream for each in outputs], report,
             max_pixels=context.settings.max_image_pixels,
         )  # fmt: skip
         return [_describe(output.file_id, each) for output, each in zip(outputs, rendered, strict=True)]

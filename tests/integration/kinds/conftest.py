@@ -18,7 +18,8 @@ from shared.ids import new_id
 from shared.job_events import CHANNEL
 from shared.job_kind import JobKind
 from shared.settings import Settings
-from shared.storage import LocalStorage, upload_key
+from shared.local_storage import LocalStorage
+from shared.storage import upload_key
 from tests import factories
 from tests.conftest import Owner
 from worker.runner import Runner
