@@ -18,7 +18,9 @@ class Figure:
     rounds: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     def ratio(self, subject: str, rival: str) -> float | None:
-        """Give the subject's figure by a rival's; None where one of them has none."""
+        """Give the subject's figure by a rival's; None where one of them has none, and for logarithms."""
+        if self.unit == "dB":
+            return None
         ours, theirs = self.medians.get(subject), self.medians.get(rival)
         return ours / theirs if ours is not None and theirs else None
 

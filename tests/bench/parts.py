@@ -11,6 +11,7 @@ from tests.bench.dispatch import ALONE, WITH_STANDBY, DispatcherCrew, measure_di
 from tests.bench.drain import measure_drain
 from tests.bench.fairness import measure_fairness
 from tests.bench.figures import Samples
+from tests.bench.images import measure_images
 from tests.bench.ledger_scale import Cost, measure_scale
 from tests.bench.plan import Plan
 from tests.bench.postgres_crews import JobyardCrew, ProcrastinateCrew
@@ -87,4 +88,5 @@ PARTS: dict[str, MeasurePart] = {
     "dispatcher": measure_dispatcher,
     "fairness": measure_second_owner,
     "scale": measure_flat_cost,
+    "images": measure_images,
 }

@@ -31,6 +31,14 @@ class Plan:
     second_owners: int = 20
     scale_rows: tuple[int, ...] = (1_000, 100_000, 1_000_000)
     scale_owners: tuple[int, ...] = (1, 100, 10_000)
+    photo_megapixels: tuple[int, ...] = (12, 24, 48)
+    image_rounds: int = 7
+    upload_rounds: int = 3
+    upload_megabytes: int = 1024
+    download_rounds: int = 7
+    download_megabytes: int = 256
+    expired_files: int = 1_000_000
+    expired_blobs: int = 3000
 
 
 FULL = Plan()
@@ -56,4 +64,10 @@ QUICK = Plan(
     second_owners=5,
     scale_rows=(1_000, 100_000),
     scale_owners=(1, 100),
+    image_rounds=2,
+    upload_rounds=2,
+    upload_megabytes=128,
+    download_rounds=2,
+    expired_files=100_000,
+    expired_blobs=2000,
 )

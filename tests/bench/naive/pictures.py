@@ -1,0 +1,21 @@
+"""The guide's way with pictures (its section 9.1), for several sizes: whole files in memory, each size from all pixels.
+
+Unlike the guide's it names the format: `image.format` is None after `resize()`, and its save raises.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+
+def make_renditions(source: Path, widths: Sequence[int], targets: Sequence[Path]) -> None:
+    """Write a JPEG of each width."""
+    image = Image.open(io.BytesIO(source.read_bytes()))
+    for width, target in zip(widths, targets, strict=True):
+        height = round(image.height * width / image.width)
+        resized = image.resize((width, height), Image.Resampling.LANCZOS)
+        output = io.BytesIO()
+        resized.save(output, format="JPEG", quality=85)
+        target.write_bytes(output.getvalue())
