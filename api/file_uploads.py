@@ -44,7 +44,7 @@ async def upload(
     Raises the errors of `api.upload_errors` and `api.idempotency`, `StorageFull` and `StorageUnavailable`.
     """
     kind = None if process is None else _suited_kind(resources, process)
-    rules = UploadRules(resources.settings, resources.storage, text_parts=frozenset({"description"}))
+    rules = replace(UploadRules.of(resources, owner_id), text_parts=frozenset({"description"}))
     as_form = is_form(request)
     async with (
         hold(resources.ledger, key) as held,
@@ -78,7 +78,7 @@ async def upload_batch(request: Request, resources: Resources, owner_id: UUID, k
     """Store up to ten files, each for itself; raises `NothingStored`, otherwise as `upload`."""
     if not is_form(request):
         raise ContentTypeNotSupported("A batch is sent as multipart/form-data.")
-    rules = UploadRules(resources.settings, resources.storage, file_part="files", most_files=MOST_BATCH_FILES)
+    rules = replace(UploadRules.of(resources, owner_id), file_part="files", most_files=MOST_BATCH_FILES)
     async with (
         hold(resources.ledger, key) as held,
         receive_form(request, replace(rules, kept=not held.answered)) as form,

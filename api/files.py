@@ -1,4 +1,4 @@
-"""Storing, reading and deleting files. A blob is committed before its row, and deleted after it."""
+"""Storing, reading and deleting files. A blob is committed before its file's row, and deleted after it."""
 
 import asyncio
 import logging
@@ -16,11 +16,13 @@ from api.incoming_file import IncomingFile
 from api.pages import Page, PageQuery, make_page, select_page
 from api.resources import Resources
 from api.transactions import session_connection
+from api.upload_rows import settle_uploads
 from api.uploads import Form
 from shared import models
 from shared.errors import FileInUse, FileNotFound
 from shared.job_queue import Enqueued, NewJob, enqueue
 from shared.job_state import TERMINAL
+from shared.quota import require_room
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,8 @@ async def store(
 ) -> Response:
     """Keep a form's files: blobs first, then their rows, a job and the answer under the key in one transaction.
 
-    Raises `IdempotencyKeyInUse` when the key was lost meanwhile; then nothing is kept.
+    Raises `QuotaExceeded`, `UploadExpired`, and `IdempotencyKeyInUse` when the key was lost meanwhile; then nothing is
+    kept.
     """
     incoming = form.accepted
     for outcome in await asyncio.gather(*(file.keep() for file in incoming), return_exceptions=True):
@@ -50,8 +53,10 @@ async def store(
     values = [_columns(owner_id, file, description) for file in incoming]
     statement = insert(models.File).values(expires_at=func.now() + resources.settings.file_retention)
     async with resources.sessions() as session:
-        rows = list(await session.scalars(statement.returning(models.File), values))
         connection = await session_connection(session)
+        await settle_uploads(connection, owner_id, [file.id for file in incoming])
+        rows = list(await session.scalars(statement.returning(models.File), values))
+        await require_room(connection, resources.settings, owner_id)
         enqueued = await enqueue(connection, new_job) if new_job else None
         response = answer(rows, enqueued)
         await held.keep(connection, form, response)

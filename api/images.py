@@ -53,12 +53,8 @@ async def resize(
 
 async def _resize_upload(request: Request, resources: Resources, owner_id: UUID, key: RequestKey | None) -> Response:
     kind = resources.kinds[KIND]
-    rules = UploadRules(
-        resources.settings,
-        resources.storage,
-        text_parts=frozenset({"renditions", *_PLAIN_PARTS}),
-        only=MEDIA_TYPES,
-    )
+    parts = frozenset({"renditions", *_PLAIN_PARTS})
+    rules = replace(UploadRules.of(resources, owner_id), text_parts=parts, only=MEDIA_TYPES)
     async with (
         hold(resources.ledger, key) as held,
         receive_form(request, replace(rules, kept=not held.answered)) as form,

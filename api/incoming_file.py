@@ -2,13 +2,17 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TypeVar
+from typing import Self, TypeVar
+from uuid import UUID
 
 from api.file_names import clean_name
+from api.resources import Resources
 from api.upload_errors import EmptyFile, MediaTypeNotAllowed, UploadTooLarge
+from api.upload_rows import UploadRows
 from shared.errors import JobyardError
 from shared.ids import new_id
 from shared.media_type import HEAD_BYTES, sniff
@@ -32,11 +36,17 @@ class UploadRules:
 
     settings: Settings
     storage: Storage
+    rows: UploadRows
     file_part: str = "file"
     most_files: int = 1
     text_parts: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     kept: bool = True
+
+    @classmethod
+    def of(cls, resources: Resources, owner_id: UUID) -> Self:
+        """Make the rules of an owner's uploads in this process."""
+        return cls(resources.settings, resources.storage, UploadRows(resources, owner_id))
 
     def allows(self, media_type: str) -> bool:
         """Tell whether content of this type may be stored."""
@@ -73,7 +83,8 @@ class HashOnly:
 class IncomingFile:
     """Is a file on its way into the storage."""
 
-    def __init__(self, rules: UploadRules, name: str | None) -> None:
+    def __init__(self, rules: UploadRules, name: str | None, expected: int = 0) -> None:
+        """Await a file; `expected` is how many bytes it will have at least, as far as is known."""
         self.id = new_id()
         self.name = clean_name(name)
         self.media_type = ""
@@ -84,6 +95,8 @@ class IncomingFile:
         self._writer: BlobWriter | HashOnly | None = None
         self._kept = False
         self._released = False
+        self._expected = expected
+        self._renew_at: float | None = None
 
     @property
     def storage_key(self) -> str:
@@ -98,7 +111,10 @@ class IncomingFile:
         return self._writer.sha256
 
     async def write(self, chunk: bytes) -> None:
-        """Append a chunk; raises `UploadTooLarge`, `MediaTypeNotAllowed`, `StorageFull`, `StorageUnavailable`."""
+        """Append a chunk.
+
+        Raises `UploadTooLarge`, `MediaTypeNotAllowed`, `QuotaExceeded`, `StorageFull`, `StorageUnavailable`.
+        """
         self.size += len(chunk)
         if self.size > self._rules.settings.max_upload_bytes:
             raise UploadTooLarge(f"The file is larger than {self._rules.settings.max_upload_bytes} bytes.")
@@ -106,6 +122,7 @@ class IncomingFile:
         if not self.media_type and len(self._block) >= HEAD_BYTES:
             self._identify()
         if len(self._block) >= BLOCK_BYTES:
+            await self._hold_row()
             await _to_the_end(self._flush)
 
     def finish(self) -> None:
@@ -116,7 +133,8 @@ class IncomingFile:
             self._identify()
 
     async def keep(self) -> None:
-        """Keep the blob, flushed to disk; raises `StorageFull`, `StorageUnavailable`."""
+        """Keep the blob, flushed to disk; raises `QuotaExceeded`, `StorageFull`, `StorageUnavailable`."""
+        await self._hold_row()
         await _to_the_end(self._commit)
 
     def release(self) -> None:
@@ -126,8 +144,26 @@ class IncomingFile:
     async def discard(self) -> None:
         """Drop whatever is stored, unless it was released."""
         self._block = bytearray()
-        if not self._released and self._writer is not None:
+        if self._released:
+            return
+        if self._writer is not None:
             await _to_the_end(self._drop)
+        if self._renew_at is not None:
+            self._renew_at = None
+            await asyncio.shield(self._rules.rows.forget(self.id))
+
+    async def _hold_row(self) -> None:
+        """Write the row before the first byte of the blob, and renew it while a long upload goes on."""
+        if not self._rules.kept:
+            return
+        rows = self._rules.rows
+        if self._renew_at is None:
+            # Set first: an answer that is lost may have been a commit.
+            self._renew_at = time.monotonic() + rows.renewed_every
+            await rows.begin(self.id, max(self._expected, self.size))
+        elif time.monotonic() > self._renew_at:
+            self._renew_at = time.monotonic() + rows.renewed_every
+            await rows.renew(self.id)
 
     def _identify(self) -> None:
         self.media_type = sniff(bytes(self._block[:HEAD_BYTES]))

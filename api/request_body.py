@@ -17,7 +17,8 @@ LARGEST_DRAINED_BYTES = 1024 * 1024
 class Body:
     """Is a request's body, read once and within a limit.
 
-    As a context manager it closes the connection of a client whose refused body has much still to come.
+    `length` is what the client said it will be. As a context manager it closes the connection of a client whose refused
+    body has much still to come.
     """
 
     def __init__(self, request: Request, limit: int, too_large: type[JobyardError] = UploadTooLarge) -> None:
@@ -27,7 +28,7 @@ class Body:
         self._received = 0
         self._ended = False
         length = request.headers.get("content-length", "")
-        self._length = int(length) if length.isdecimal() else None
+        self.length = int(length) if length.isdecimal() else None
 
     @contextlib.contextmanager
     def guarded(self) -> Generator[None, None, None]:
@@ -35,11 +36,11 @@ class Body:
         try:
             if self._request.headers.get("content-encoding", "identity").lower() != "identity":
                 raise ContentTypeNotSupported("Compressed bodies (Content-Encoding) are not supported.")
-            if self._length is not None and self._length > self._limit:
+            if self.length is not None and self.length > self._limit:
                 raise self._limit_error()
             yield
         except JobyardError as error:
-            if not self._ended and (self._length is None or self._length - self._received > LARGEST_DRAINED_BYTES):
+            if not self._ended and (self.length is None or self.length - self._received > LARGEST_DRAINED_BYTES):
                 error.headers["Connection"] = "close"
             raise
 

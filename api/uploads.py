@@ -19,6 +19,7 @@ from api.upload_errors import (
     UploadTooLarge,
 )
 from shared.errors import JobyardError
+from shared.quota import QuotaExceeded
 
 FORM_OVERHEAD_BYTES = 1024 * 1024
 """What a form may have beside its files: boundaries, headers, texts."""
@@ -46,7 +47,7 @@ async def receive_form(request: Request, rules: UploadRules) -> AsyncGenerator[F
     """
     limit = rules.most_files * rules.settings.max_upload_bytes + FORM_OVERHEAD_BYTES
     body = Body(request, limit)
-    reader = _FormReader(rules)
+    reader = _FormReader(rules, max(0, (body.length or 0) - FORM_OVERHEAD_BYTES) if rules.most_files == 1 else 0)
     async with _discarding(reader.form):
         with body.guarded():
             boundary = boundary_of(request.headers.get("content-type", ""))
@@ -61,7 +62,7 @@ async def receive_form(request: Request, rules: UploadRules) -> AsyncGenerator[F
 async def receive_raw(request: Request, rules: UploadRules, name: str | None) -> AsyncGenerator[Form, None]:
     """Receive a body that is the file itself; otherwise as `receive_form`."""
     body = Body(request, rules.settings.max_upload_bytes)
-    form = Form([IncomingFile(rules, name)])
+    form = Form([IncomingFile(rules, name, body.length or 0)])
     async with _discarding(form):
         with body.guarded():
             async with contextlib.aclosing(body.chunks()) as chunks:
@@ -72,8 +73,9 @@ async def receive_raw(request: Request, rules: UploadRules, name: str | None) ->
 
 
 class _FormReader:
-    def __init__(self, rules: UploadRules) -> None:
+    def __init__(self, rules: UploadRules, expected: int) -> None:
         self.form = Form()
+        self._expected = expected
         self._rules = rules
         self._text_name: str | None = None
         self._text = bytearray()
@@ -95,7 +97,7 @@ class _FormReader:
             if len(self.form.files) == self._rules.most_files:
                 raise _part_error(TooManyParts, part.name, f"At most {self._rules.most_files} can be sent.")
             self._text_name = None
-            self.form.files.append(IncomingFile(self._rules, part.file_name))
+            self.form.files.append(IncomingFile(self._rules, part.file_name, self._expected))
         elif part.name not in self._rules.text_parts:
             raise _part_error(PartUnknown, part.name, "The form has no such part.")
         elif part.name in self.form.texts:
@@ -109,7 +111,7 @@ class _FormReader:
         if file.refusal is None:
             try:
                 await file.write(chunk)
-            except (UploadTooLarge, MediaTypeNotAllowed) as error:
+            except (UploadTooLarge, MediaTypeNotAllowed, QuotaExceeded) as error:
                 await self._refuse(file, error)
 
     async def _end(self) -> None:

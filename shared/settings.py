@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     allowed_media_types: Annotated[list[str], NoDecode] = Field(
         default_factory=lambda: ["image/*", "text/*", "application/pdf", "application/zip", "application/json"]
     )
+    owner_max_bytes: int = Field(0, ge=0)
+    owner_max_files: int = Field(0, ge=0)
     file_retention_days: int = Field(30, ge=1)
     orphan_grace_minutes: int = Field(24 * 60, ge=10)
 
