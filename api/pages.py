@@ -1,7 +1,8 @@
-"""Lists: pages by an opaque cursor on `(created_at, id)`, never by offset."""
+"""Lists: pages by an opaque cursor on `(created_at, id)`, or on a name that is unique in the list; never by offset."""
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -16,8 +17,11 @@ from shared.errors import JobyardError
 
 Item = TypeVar("Item")
 Row = TypeVar("Row")
+_NAME = re.compile(r"[!-~]+")
 _NOT_OURS = "The cursor is none of this list's."
 Sort = Literal["-created_at", "created_at"]
+Place = tuple[datetime, UUID] | tuple[str]
+"""Where a row stands in its list."""
 
 
 class CursorNotValid(JobyardError):
@@ -66,26 +70,50 @@ def select_page(
     return statement.order_by(*order).limit(page.limit + 1)
 
 
+def select_page_by_name(
+    statement: Select[*tuple[Any, ...]], page: PageQuery, name: InstrumentedAttribute[str]
+) -> Select[*tuple[Any, ...]]:
+    """Restrict a statement to a page of a list that is sorted by a name, unique in it, and one row more."""
+    if page.cursor is not None:
+        statement = statement.where(name > _decode_name(page.cursor))
+    return statement.order_by(name).limit(page.limit + 1)
+
+
 def make_page(
-    rows: Sequence[Row], page: PageQuery, place: Callable[[Row], tuple[datetime, UUID]], shape: Callable[[Row], Item]
+    rows: Sequence[Row], page: PageQuery, place: Callable[[Row], Place], shape: Callable[[Row], Item]
 ) -> Page[Item]:
-    """Make a page of the rows of `select_page`."""
+    """Make a page of the rows of `select_page` or `select_page_by_name`."""
     shown = rows[: page.limit]
-    following = _encode(*place(shown[-1])) if len(rows) > page.limit else None
+    following = _encode(place(shown[-1])) if len(rows) > page.limit else None
     return Page(items=[shape(row) for row in shown], next_cursor=following)
 
 
-def _encode(created_at: datetime, id_: UUID) -> str:
-    return base64.urlsafe_b64encode(f"{created_at.isoformat()} {id_}".encode()).decode().rstrip("=")
+def _encode(place: Place) -> str:
+    text = " ".join(part.isoformat() if isinstance(part, datetime) else str(part) for part in place)
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _decode_name(cursor: str) -> str:
+    name = _decode_text(cursor)
+    # A blank would be a place in one of the other lists.
+    if not _NAME.fullmatch(name):
+        raise CursorNotValid(_NOT_OURS, pointer="query/cursor")
+    return name
 
 
 def _decode(cursor: str) -> tuple[datetime, UUID]:
+    moment, _, id_ = _decode_text(cursor).partition(" ")
     try:
-        text = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
-        moment, _, id_ = text.partition(" ")
         place = datetime.fromisoformat(moment), UUID(id_)
-    except (ValueError, binascii.Error) as error:
+    except ValueError as error:
         raise CursorNotValid(_NOT_OURS, pointer="query/cursor") from error
     if place[0].tzinfo is None:
         raise CursorNotValid(_NOT_OURS, pointer="query/cursor")
     return place
+
+
+def _decode_text(cursor: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4)).decode()
+    except (ValueError, binascii.Error) as error:
+        raise CursorNotValid(_NOT_OURS, pointer="query/cursor") from error
