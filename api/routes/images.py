@@ -4,8 +4,8 @@ from fastapi import APIRouter, Request, Response
 
 from api.deps import CallerDep, ResourcesDep
 from api.idempotency_key import UploadKeyDep
-from api.images import KIND, image_body, resize
-from api.job_openapi import JOB_RESPONSES
+from api.image_openapi import image_body, image_responses
+from api.images import KIND, resize
 from api.job_responses import WaitDep
 from api.problems import problems
 from shared.job_kind import JobKind
@@ -20,16 +20,17 @@ def make_router(kinds: dict[str, JobKind]) -> APIRouter:
     @router.post(
         "",
         status_code=202,
-        responses=JOB_RESPONSES | problems(401, 404, 409, 415, 507),
-        openapi_extra={"requestBody": image_body(kinds[KIND])},
+        responses=image_responses(kinds[KIND]) | problems(401, 404, 409, 415, 507),
+        openapi_extra={"requestBody": image_body()},
     )
     async def resize_image(
         request: Request, caller: CallerDep, resources: ResourcesDep, wait: WaitDep, key: UploadKeyDep
     ) -> Response:
         """Enqueue renditions of a picture.
 
-        Send the picture with `renditions` (JSON) or with plain `width`, `height`, `format` and `quality`, in any
-        order; or name a stored file in JSON.
+        Send the picture as a form, with `renditions` (JSON), a `preset`, or the fields of one rendition as plain parts,
+        in any order; or name a stored file in JSON. With `Prefer: wait=N` the answer has the result, if it is there in
+        time.
         """
         return await resize(request, resources, caller.user_id, wait, key)
 

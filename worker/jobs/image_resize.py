@@ -4,76 +4,104 @@ import re
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from shared.job_context import JobContext
 from shared.job_kind import JobInput, JobResult, job
 from shared.job_outcome import Fail
 from shared.models import File
+from shared.rendition import Renditions
 
 if TYPE_CHECKING:
     from worker.renditions import ImageFacts, RenderedImage, Rendition
 
-LONGEST_SIDE = 16_384
 LONGEST_STEM_BYTES = 200
-
-
-class RenditionInput(BaseModel):
-    """Is a bounding box in pixels that the picture shall fit in, never enlarged; one side is enough."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    width: int | None = Field(None, ge=1, le=LONGEST_SIDE)
-    height: int | None = Field(None, ge=1, le=LONGEST_SIDE)
-    format: Literal["keep", "jpeg", "png", "webp"] = Field(
-        "keep", description="`keep` is the picture's own; GIF becomes PNG and AVIF WebP."
-    )
-    quality: int = Field(85, ge=1, le=100, description="Of JPEG and WebP.")
-
-    @model_validator(mode="after")
-    def _require_a_side(self) -> Self:
-        if self.width is None and self.height is None:
-            raise ValueError("a rendition needs a width, a height or both")
-        return self
 
 
 class ImageResizeInput(JobInput):
     """Names a stored picture and the renditions to make of it."""
 
     file_id: UUID
-    renditions: list[RenditionInput] = Field(min_length=1, max_length=10)
+    renditions: Renditions
+    keep_copyright: bool = Field(
+        default=False, strict=True, description="Whether to keep author and copyright; no other metadata is kept."
+    )
 
     def file_ids(self) -> list[UUID]:
         """Name the picture."""
         return [self.file_id]
 
 
-class RenditionResult(BaseModel):
-    """Describes a rendition that was stored; `size` is in bytes."""
+class RenditionError(BaseModel):
+    """Tells why a rendition could not be made."""
 
-    file_id: UUID
+    code: str = Field(description="A stable word for programs.")
+    detail: str
+
+
+class RenditionResult(BaseModel):
+    """Describes a rendition that was stored; or says in `error` why there is none, and all else is null."""
+
+    index: int = Field(description="Its place among the renditions asked for, from 0.")
+    file_id: UUID | None
+    width: int | None
+    height: int | None
+    format: str | None
+    media_type: str | None
+    size: int | None = Field(description="Bytes.")
+    link: str | None = Field(description="The path of its content.")
+    error: RenditionError | None
+
+
+class OriginalPicture(BaseModel):
+    """Is what the picture was: its size as displayed, its format, the pictures of its animation."""
+
     width: int
     height: int
     format: str
-    media_type: str
-    size: int
+    frames: int
 
 
-class OriginalSize(BaseModel):
-    """Is the size of the picture as displayed."""
-
-    width: int
-    height: int
+_MADE: JsonDict = {
+    "index": 0,
+    "file_id": "0198f2a5-90aa-7d11-8e0f-1b2c3d4e5f60",
+    "width": 1600,
+    "height": 1067,
+    "format": "jpeg",
+    "media_type": "image/jpeg",
+    "size": 301245,
+    "link": "/v1/files/0198f2a5-90aa-7d11-8e0f-1b2c3d4e5f60/content",
+    "error": None,
+}
+_FAILED: JsonDict = {
+    **dict.fromkeys(_MADE),
+    "index": 1,
+    "error": {"code": "rendition_too_large", "detail": "16384 by 8 pixels: a side of a webp has 16383 at most."},
+}
 
 
 class ImageResizeResult(JobResult):
     """Lists the renditions in the order asked for."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "original": {"width": 6000, "height": 4000, "format": "jpeg", "frames": 1},
+                "poster": False,
+                "partial": True,
+                "renditions": [_MADE, _FAILED],
+            }
+        }
+    )
+
+    original: OriginalPicture
+    poster: bool = Field(description="Whether the picture is animated: its first frame was used, the poster.")
+    partial: bool = Field(description="Whether some renditions could not be made; each says so in its `error`.")
     renditions: list[RenditionResult]
-    original: OriginalSize
 
 
 @job("image.resize", queue="images", timeout=timedelta(minutes=10))
@@ -84,7 +112,7 @@ def resize_image(job_input: ImageResizeInput, context: JobContext) -> ImageResiz
 
     file = context.file(job_input.file_id)
     wanted = [
-        Rendition(each.width, each.height, None if each.format == "keep" else each.format, each.quality)
+        Rendition(each.width, each.height, None if each.format == "keep" else each.format, each.quality or 85)
         for each in job_input.renditions
     ]
     try:
@@ -95,8 +123,11 @@ def resize_image(job_input: ImageResizeInput, context: JobContext) -> ImageResiz
         detail = str(error)
         raise Fail(error.code, f"{detail[:1].upper()}{detail[1:]}.") from error
     return ImageResizeResult(
-        renditions=renditions, original=OriginalSize(width=facts.width, height=facts.height)
-    )  # fmt: skip
+        original=OriginalPicture(width=facts.width, height=facts.height, format=facts.format, frames=facts.frames),
+        poster=facts.frames > 1,
+        partial=any(each.error is not None for each in renditions),
+        renditions=renditions,
+    )
 
 
 def _render(
@@ -120,7 +151,10 @@ def _render(
             path, wanted, [each.stream for each in outputs], report,
             max_pixels=context.settings.max_image_pixels,
         )  # fmt: skip
-        return [_describe(output.file_id, each) for output, each in zip(outputs, rendered, strict=True)]
+        return [
+            _describe(index, output.file_id, each)
+            for index, (output, each) in enumerate(zip(outputs, rendered, strict=True))
+        ]
 
 
 def _name_of(name: str, facts: "ImageFacts", rendition: "Rendition") -> str:
@@ -131,12 +165,15 @@ def _name_of(name: str, facts: "ImageFacts", rendition: "Rendition") -> str:
     return f"{stem}-{width}x{height}.{'jpg' if image_format == 'jpeg' else image_format}"
 
 
-def _describe(file_id: UUID, rendered: "RenderedImage") -> RenditionResult:
+def _describe(index: int, file_id: UUID, rendered: "RenderedImage") -> RenditionResult:
     return RenditionResult(
+        index=index,
         file_id=file_id,
         width=rendered.width,
         height=rendered.height,
         format=rendered.format,
         media_type=rendered.media_type,
         size=rendered.size,
+        link=f"/v1/files/{file_id}/content",
+        error=None,
     )
