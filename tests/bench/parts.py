@@ -8,6 +8,7 @@ from ops.leash import Leash
 from ops.paths import VAR
 from tests.bench.beside_guide import measure_beside_guide, say
 from tests.bench.dispatch import ALONE, WITH_STANDBY, DispatcherCrew, measure_dispatch
+from tests.bench.downloads import measure_downloads
 from tests.bench.drain import measure_drain
 from tests.bench.fairness import measure_fairness
 from tests.bench.figures import Samples
@@ -18,6 +19,7 @@ from tests.bench.postgres_crews import JobyardCrew, ProcrastinateCrew
 from tests.bench.redis_crews import DramatiqCrew, GuideCrew
 from tests.bench.report import Part
 from tests.bench.scale_report import print_costs, write_plans
+from tests.bench.uploads import measure_uploads
 
 MeasurePart = Callable[[Path, Plan], Part]
 
@@ -89,4 +91,6 @@ PARTS: dict[str, MeasurePart] = {
     "fairness": measure_second_owner,
     "scale": measure_flat_cost,
     "images": measure_images,
+    "uploads": measure_uploads,
+    "downloads": measure_downloads,
 }
