@@ -63,6 +63,11 @@ def makers(client: TestClient, owner: Owner) -> dict[str, Make]:
         assert answer.is_success
         return answer.json()
 
+    def make_preset() -> str:
+        body = {"renditions": [{"width": 8}]}
+        assert client.put("/v1/image-presets/web", json=body, headers=owner.headers).is_success
+        return "web"
+
     cancelled, queues = cycle([False, True]), cycle(QUEUES)
 
     def make_job() -> str:
@@ -72,6 +77,7 @@ def makers(client: TestClient, owner: Owner) -> dict[str, Make]:
     return {
         "job_id": make_job,
         "file_id": lambda: post("/v1/files", content=PNG)["id"],
+        "name": make_preset,
         "queue": lambda: next(queues),
         "email_id": lambda: post("/v1/emails", json={"to": ["a@example.com"], "subject": "", "text": "x"})["id"],
     }
