@@ -57,13 +57,16 @@ class _LocalReader(BlobReader):
         super().__init__()
         self._file = FileIO(path)
         self.total = os.fstat(self._file.fileno()).st_size
-        self._left = max(0, (self.total if end is None else min(end, self.total)) - start)
-        self._file.seek(start)
+        self._left = None if end is None else end - start
+        if start:
+            self._file.seek(start)
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read up to `size` bytes, all without; nothing at the end."""
-        wanted = self._left if size is None or size < 0 else min(size, self._left)
-        chunk = self._file.read(wanted) or b""
+        wanted = -1 if size is None else size
+        if self._left is None:
+            return self._file.read(wanted) or b""
+        chunk = self._file.read(self._left if wanted < 0 else min(wanted, self._left)) or b""
         self._left -= len(chunk)
         return chunk
 
