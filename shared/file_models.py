@@ -17,7 +17,8 @@ class Upload(Base):
     """Is a file that is still arriving; its row precedes its blob, and gives way to the row of the file.
 
     `id` becomes the file's. `size` is what it reserves of its owner's quota. The rest is a resumable upload's: `length`
-    is its announced size, `received` what is stored of it, in `parts` blobs; `claim_id` is the request that may append.
+    is its announced size, `received` what is stored of it, in `parts` blobs, each with a row of its own; `claim_id` is
+    the request that may append.
     """
 
     __tablename__ = "uploads"
@@ -39,6 +40,17 @@ class Upload(Base):
     claim_id: Mapped[UUID | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     expires_at: Mapped[datetime]
+
+
+class UploadPart(Base):
+    """Is a piece of a resumable upload; the blob of a request that lost the upload to another has no row here."""
+
+    __tablename__ = "upload_parts"
+
+    upload_id: Mapped[UUID] = mapped_column(ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    blob_id: Mapped[UUID]
+    size: Mapped[int] = mapped_column(BigInteger)
 
 
 class StorageUsage(Base):

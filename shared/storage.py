@@ -25,9 +25,9 @@ def output_key(job_id: UUID, fence: int, file_id: UUID) -> str:
     return f"outputs/{job_id}/{fence}/{file_id}"
 
 
-def part_key(upload_id: UUID, number: int) -> str:
-    """Name a piece of a resumable upload; they are numbered from 0."""
-    return f"parts/{upload_id}/{number:06}"
+def part_key(upload_id: UUID, blob_id: UUID) -> str:
+    """Name a piece of a resumable upload: by an id of its own, for rivals may write the same piece at once."""
+    return f"parts/{upload_id}/{blob_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,17 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "upload_parts",
+        sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("blob_id", sa.Uuid(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["upload_id"], ["uploads.id"], name=op.f("fk_upload_parts_upload_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("upload_id", "number", name=op.f("pk_upload_parts")),
+    )
+    op.create_table(
         "storage_usage",
         sa.Column("owner_id", sa.Uuid(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
@@ -103,7 +114,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for event in ("added", "removed"):
         op.execute(f"DROP TRIGGER files_{event} ON files")
-    for table in ("image_presets", "storage_usage", "uploads"):
+    for table in ("image_presets", "storage_usage", "upload_parts", "uploads"):
         op.drop_table(table)
     op.execute("DROP FUNCTION count_stored_added")
     op.execute("DROP FUNCTION count_stored_removed")

@@ -121,7 +121,7 @@ def test_what_is_not_there(storage: Storage) -> None:
 
 
 def test_blobs_are_walked_over_and_deleted(storage: Storage) -> None:
-    keys = [upload_key(new_id()), output_key(new_id(), 3, new_id()), part_key(new_id(), 7)]
+    keys = [upload_key(new_id()), output_key(new_id(), 3, new_id()), part_key(new_id(), new_id())]
     for size, key in enumerate(keys):
         put(storage, key, bytes(size))
     found = {blob.key: blob for blob in storage.blobs()}
@@ -153,8 +153,8 @@ def test_rivals_write_one_blob_whole(storage: Storage) -> None:
 
 
 def test_writing_and_deleting_in_one_folder_do_not_meet(storage: Storage) -> None:
-    first, second = part_key(new_id(), 0), ""
-    second = first.replace("000000", "000001")
+    upload_id = new_id()
+    first, second = part_key(upload_id, new_id()), part_key(upload_id, new_id())
 
     def write_and_delete(key: str) -> None:
         for _ in range(30):
