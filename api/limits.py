@@ -10,7 +10,7 @@ LONGEST_HEADERS_BYTES = 32 * 1024
 LARGEST_JSON_BYTES = 1024 * 1024
 _TOO_LARGE = "Body too large"
 _CLOSE = {"Connection": "close"}  # the rest of the body is not read, so the connection cannot be used again
-STREAMED_PATHS = ("/v1/files", "/v1/images")
+STREAMED_PATHS = ("/v1/files", "/v1/images", "/v1/uploads")
 """Paths whose routes read the stream themselves and keep a limit of their own."""
 
 

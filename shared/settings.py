@@ -60,6 +60,7 @@ class Settings(BaseSettings):
     owner_max_files: int = Field(0, ge=0)
     file_retention_days: int = Field(30, ge=1)
     orphan_grace_minutes: int = Field(24 * 60, ge=10)
+    upload_expiry_hours: int = Field(24, ge=1, le=24 * 365)
 
     mail_from: str = "Jobyard <jobyard@localhost.localdomain>"
     smtp_timeout_seconds: float = Field(30.0, gt=0)
