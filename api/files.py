@@ -51,7 +51,7 @@ async def store(
         if outcome is not None:
             raise outcome
     values = [_columns(owner_id, file, description) for file in incoming]
-    statement = insert(models.File).values(expires_at=func.now() + resources.settings.file_retention)
+    statement = insert(models.File).values(expires_at=func.now() + resources.settings.upload_retention)
     async with resources.sessions() as session:
         connection = await session_connection(session)
         await settle_uploads(connection, owner_id, [file.id for file in incoming])

@@ -53,12 +53,15 @@ class Settings(BaseSettings):
     max_image_scans: int = Field(100, ge=1)
     max_image_metadata_bytes: int = Field(16 * 1024 * 1024, ge=0)
     max_image_output_pixels: int = Field(200_000_000, ge=1)
+    max_archive_bytes: int = Field(10 * 1024**3, ge=1)
     allowed_media_types: Annotated[list[str], NoDecode] = Field(
         default_factory=lambda: ["image/*", "text/*", "application/pdf", "application/zip", "application/json"]
     )
     owner_max_bytes: int = Field(0, ge=0)
     owner_max_files: int = Field(0, ge=0)
-    file_retention_days: int = Field(30, ge=1)
+    upload_retention_days: int = Field(30, ge=1, le=36_500)
+    output_retention_days: int = Field(30, ge=1, le=36_500)
+    longest_retention_days: int = Field(365, ge=1, le=36_500)
     orphan_grace_minutes: int = Field(24 * 60, ge=10)
     upload_expiry_hours: int = Field(24, ge=1, le=24 * 365)
 
@@ -145,6 +148,14 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name}: must be set to at least {_SHORTEST_SECRET} own characters in production")
         return self
 
+    @model_validator(mode="after")
+    def _refuse_retentions_beyond_the_longest(self) -> Self:
+        for field in ("upload_retention_days", "output_retention_days"):
+            if getattr(self, field) > self.longest_retention_days:
+                longest = environment_name("longest_retention_days")
+                raise ValueError(f"{environment_name(field)}: must not be more than {longest}")
+        return self
+
     @property
     def sqlalchemy_url(self) -> str:
         """The database URL that makes SQLAlchemy use psycopg 3."""
@@ -161,9 +172,19 @@ class Settings(BaseSettings):
         return self.heartbeat_seconds * 3
 
     @property
-    def file_retention(self) -> timedelta:
-        """How long a file is kept when nobody says otherwise."""
-        return timedelta(days=self.file_retention_days)
+    def upload_retention(self) -> timedelta:
+        """How long an upload is kept when nobody says otherwise."""
+        return timedelta(days=self.upload_retention_days)
+
+    @property
+    def output_retention(self) -> timedelta:
+        """How long an output of a job is kept when nobody says otherwise."""
+        return timedelta(days=self.output_retention_days)
+
+    @property
+    def longest_retention(self) -> timedelta:
+        """How long a file can be kept from now on, whoever asks for it."""
+        return timedelta(days=self.longest_retention_days)
 
 
 def environment_name(field: str) -> str:

@@ -115,7 +115,7 @@ def finish(
             connection.execute(
                 _INSERT_FILE,
                 (output.file_id, held.owner_id, output.name, output.media_type, output.size, output.sha256,
-                 output.storage_key, held.job_id, context.settings.file_retention),
+                 output.storage_key, held.job_id, context.settings.output_retention),
             )  # fmt: skip
         for follow_up in context.follow_ups:
             enqueue_in_worker(connection, follow_up)

@@ -33,6 +33,7 @@ def start(module: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("JOBYARD_PURGE_JOBS_CRONTAB", "* * * * mittwochs"),
         ("JOBYARD_PURGE_RECORDS_CRONTAB", "* * *"),
         ("JOBYARD_MAX_UPLOAD_BYTES", "0"),
+        ("JOBYARD_UPLOAD_RETENTION_DAYS", "366"),
         ("JOBYARD_LEASE_SECONDS", "-1"),
         ("JOBYARD_MAIL_FROM", "nobody"),
     ],

@@ -35,7 +35,7 @@ def test_a_form_is_stored_and_described(client: TestClient, owner: Owner, settin
     )
     assert file["sha256"] == hashlib.sha256(PNG).hexdigest()
     kept = datetime.fromisoformat(file["expires_at"]) - datetime.fromisoformat(file["created_at"])
-    assert kept == timedelta(days=settings.file_retention_days)
+    assert kept == timedelta(days=settings.upload_retention_days)
     assert [path.read_bytes() for path in blobs(settings.storage_dir)] == [PNG]
 
 
