@@ -7,6 +7,7 @@ from pathlib import Path
 from ops.leash import Leash
 from ops.paths import VAR
 from tests.bench.beside_guide import measure_beside_guide, say
+from tests.bench.cleaning import measure_cleaning
 from tests.bench.dispatch import ALONE, WITH_STANDBY, DispatcherCrew, measure_dispatch
 from tests.bench.downloads import measure_downloads
 from tests.bench.drain import measure_drain
@@ -93,4 +94,5 @@ PARTS: dict[str, MeasurePart] = {
     "images": measure_images,
     "uploads": measure_uploads,
     "downloads": measure_downloads,
+    "cleaning": measure_cleaning,
 }
