@@ -43,7 +43,12 @@ class RenditionInput(BaseModel):
         pattern="^#[0-9A-Fa-f]{6}([0-9A-Fa-f]{2})?$",
         description="What `pad` fills with, and what transparency is laid on for JPEG: `#rrggbb` or `#rrggbbaa`.",
     )
-    enlarge: bool = Field(default=False, strict=True, description="Whether it may become larger than the picture.")
+    enlarge: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether the picture may be enlarged. If not, a box that is too large gives the picture's own size "
+        "(`pad` fills the rest all the same); for `cover` and `exact`, the largest of the box's proportions.",
+    )
 
     @field_validator("fit")
     @classmethod
