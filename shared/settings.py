@@ -48,11 +48,11 @@ class Settings(BaseSettings):
     storage_url: str = Field("", validation_alias="STORAGE_URL")
     max_upload_bytes: int = Field(100 * 1024 * 1024, ge=1)
     max_image_pixels: int = Field(60_000_000, ge=1)
-    max_image_bytes: int = Field(100 * 1024 * 1024, ge=1)
+    max_image_bytes: int = Field(256 * 1024 * 1024, ge=1)
     max_image_frames: int = Field(1000, ge=1)
-    max_image_scans: int = Field(100, ge=1)
+    max_image_scans: int = Field(64, ge=1)
     max_image_metadata_bytes: int = Field(16 * 1024 * 1024, ge=0)
-    max_image_output_pixels: int = Field(200_000_000, ge=1)
+    max_image_output_pixels: int = Field(100_000_000, ge=1)
     max_archive_bytes: int = Field(10 * 1024**3, ge=1)
     allowed_media_types: Annotated[list[str], NoDecode] = Field(
         default_factory=lambda: ["image/*", "text/*", "application/pdf", "application/zip", "application/json"]
