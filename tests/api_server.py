@@ -40,7 +40,9 @@ class Server:
 
 
 @contextmanager
-def running_server(settings: Settings, shell_prefix: str = "", program: str = "-m api") -> Generator[Server]:
+def running_server(
+    settings: Settings, shell_prefix: str = "", program: str = "-m api", cap: int = CAP
+) -> Generator[Server]:
     """Run `python -m api`, or another program that serves it, after a line of shell if one is given."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         host, port = free.getsockname()
@@ -50,7 +52,7 @@ def running_server(settings: Settings, shell_prefix: str = "", program: str = "-
         "JOBYARD_ENVIRONMENT": "test",
         "JOBYARD_SECRET_KEY": settings.secret_key.get_secret_value(),
         "JOBYARD_STORAGE_DIR": str(settings.storage_dir),
-        "JOBYARD_MAX_UPLOAD_BYTES": str(CAP),
+        "JOBYARD_MAX_UPLOAD_BYTES": str(cap),
         "JOBYARD_HOST": host,
         "JOBYARD_PORT": str(port),
     }

@@ -9,6 +9,7 @@ import httpx2
 import psycopg
 import pytest
 
+from api.incoming_file import BLOCK_BYTES
 from shared.settings import Settings
 from tests.api_server import CAP, Server
 from tests.conftest import Owner
@@ -65,18 +66,48 @@ def _begin(server: Server, owner: Owner, length: int, sent: bytes) -> socket.soc
     return connection
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(
+def test_an_upload_that_breaks_off_anywhere_leaves_nothing(
     start_server: StartServer, owner: Owner, settings: Settings, database: psycopg.Connection
 ) -> None:
     server = start_server()
+    whole = BLOCK * 20
     with server.client() as client:
         assert client.get("/health/live").status_code == 200
-        with _begin(server, owner, 10 * MEBIBYTE, BLOCK * 20):
-            while not blobs(settings.storage_dir):
+        for cut in range(0, len(whole), len(BLOCK)):
+            with _begin(server, owner, len(whole), whole[:cut]):
+                # A block is stored once it is full, so only then there is something to wait for.
+                while cut >= BLOCK_BYTES and not blobs(settings.storage_dir):
+                    client.get("/health/live")
+            while blobs(settings.storage_dir) or count(database, "uploads"):
                 client.get("/health/live")
-        while blobs(settings.storage_dir):
-            client.get("/health/live")
     assert count(database, "files") == 0
+    assert database.execute("SELECT bytes, files FROM storage_usage").fetchall() == [(0, 0)]
+
+
+def test_a_killed_server_leaves_a_row_that_says_so(
+    start_server: StartServer, owner: Owner, settings: Settings, database: psycopg.Connection
+) -> None:
+    server = start_server()
+    with _begin(server, owner, 10 * MEBIBYTE, BLOCK * 20):
+        while not blobs(settings.storage_dir):
+            assert server.memory.is_running()
+        assert database.execute("SELECT size FROM uploads").fetchall() == [(10 * MEBIBYTE,)]
+        server.memory.kill()
+    server.wait_exit()
+    assert (count(database, "uploads"), count(database, "files")) == (1, 0)
+    assert database.execute("SELECT bytes, files FROM storage_usage").fetchall() == [(10 * MEBIBYTE, 1)]
+
+
+def test_the_same_upload_twice_at_once_is_two_files(
+    start_server: StartServer, owner: Owner, database: psycopg.Connection
+) -> None:
+    server = start_server()
+    whole = BLOCK * 20
+    with _begin(server, owner, len(whole), whole[:-1]) as one, _begin(server, owner, len(whole), whole[:-1]) as other:
+        for connection in (one, other):
+            connection.sendall(whole[-1:])
+        assert [connection.recv(12) for connection in (one, other)] == [b"HTTP/1.1 201"] * 2
+    assert database.execute("SELECT count(DISTINCT id), count(DISTINCT sha256) FROM files").fetchall() == [(2, 1)]
 
 
 def test_slow_clients_hold_no_database_connection(
