@@ -7,12 +7,12 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from api.descriptions import LONGEST_DESCRIPTION
 from api.problems import Problem
 from shared import models
 from shared.schemas import Job
 
 MOST_BATCH_FILES = 10
-LONGEST_DESCRIPTION = 1000
 
 _FILE_EXAMPLE: JsonDict = {
     "id": "0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a",

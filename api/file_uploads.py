@@ -10,7 +10,8 @@ from fastapi import Request, Response
 from pydantic import ValidationError
 
 from api.content_types import ContentTypeNotSupported, content_type
-from api.file_bodies import LONGEST_DESCRIPTION, MOST_BATCH_FILES, Batch, BatchItem, FileAndJob, file_of
+from api.descriptions import clean_description
+from api.file_bodies import MOST_BATCH_FILES, Batch, BatchItem, FileAndJob, file_of
 from api.file_names import disposition_parameters
 from api.files import store
 from api.idempotency_key import RequestKey
@@ -116,12 +117,10 @@ def _problem(error: JobyardError | None) -> Problem | None:
 
 
 def _description(form: Form) -> str | None:
-    text = form.texts.get("description", "").replace("\r\n", "\n").strip()
-    if len(text) > LONGEST_DESCRIPTION:
-        raise PartNotValid(f"Longer than {LONGEST_DESCRIPTION} characters.", pointer="/description")
-    if any(mark < " " and mark not in "\n\t" for mark in text):
-        raise PartNotValid("It has control characters.", pointer="/description")
-    return text or None
+    try:
+        return clean_description(form.texts.get("description", ""))
+    except ValueError as error:
+        raise PartNotValid(str(error), pointer="/description") from error
 
 
 def _suited_kind(resources: Resources, name: str) -> JobKind:

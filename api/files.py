@@ -50,7 +50,7 @@ async def store(
     for outcome in await asyncio.gather(*(file.keep() for file in incoming), return_exceptions=True):
         if outcome is not None:
             raise outcome
-    values = [_columns(owner_id, file, description) for file in incoming]
+    values = [file_columns(owner_id, file, description) for file in incoming]
     statement = insert(models.File).values(expires_at=func.now() + resources.settings.upload_retention)
     async with resources.sessions() as session:
         connection = await session_connection(session)
@@ -69,7 +69,8 @@ async def store(
     return response
 
 
-def _columns(owner_id: UUID, file: IncomingFile, description: str | None) -> dict[str, Any]:
+def file_columns(owner_id: UUID, file: IncomingFile, description: str | None) -> dict[str, Any]:
+    """Give the columns of an uploaded file, all but its expiry."""
     return {
         "id": file.id,
         "owner_id": owner_id,

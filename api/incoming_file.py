@@ -3,14 +3,14 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Self, TypeVar
+from typing import Self
 from uuid import UUID
 
 from api.file_names import clean_name
 from api.resources import Resources
+from api.storage_calls import to_the_end
 from api.upload_errors import EmptyFile, MediaTypeNotAllowed, UploadTooLarge
 from api.upload_rows import UploadRows
 from shared.errors import JobyardError
@@ -23,9 +23,6 @@ BLOCK_BYTES = 256 * 1024
 
 EXACT_ONLY = frozenset({"text/html", "image/svg+xml", "application/xhtml+xml", "text/x-shellscript"})
 """Types that can carry programs: allowed when named in full, never by a pattern such as `text/*`."""
-
-Result = TypeVar("Result")
-
 
 @dataclass(frozen=True, slots=True)
 class UploadRules:
@@ -83,9 +80,11 @@ class HashOnly:
 class IncomingFile:
     """Is a file on its way into the storage."""
 
-    def __init__(self, rules: UploadRules, name: str | None, expected: int = 0) -> None:
+    def __init__(
+        self, rules: UploadRules, name: str | None, expected: int = 0, file_id: UUID | None = None
+    ) -> None:
         """Await a file; `expected` is how many bytes it will have at least, as far as is known."""
-        self.id = new_id()
+        self.id = file_id or new_id()
         self.name = clean_name(name)
         self.media_type = ""
         self.size = 0
@@ -123,7 +122,7 @@ class IncomingFile:
             self._identify()
         if len(self._block) >= BLOCK_BYTES:
             await self._hold_row()
-            await _to_the_end(self._flush)
+            await to_the_end(self._flush)
 
     def finish(self) -> None:
         """Check a file that has arrived whole; raises `EmptyFile`, `MediaTypeNotAllowed`."""
@@ -135,7 +134,7 @@ class IncomingFile:
     async def keep(self) -> None:
         """Keep the blob, flushed to disk; raises `QuotaExceeded`, `StorageFull`, `StorageUnavailable`."""
         await self._hold_row()
-        await _to_the_end(self._commit)
+        await to_the_end(self._commit)
 
     def release(self) -> None:
         """Give the blob over to its row: `discard()` does nothing from here on."""
@@ -147,7 +146,7 @@ class IncomingFile:
         if self._released:
             return
         if self._writer is not None:
-            await _to_the_end(self._drop)
+            await to_the_end(self._drop)
         if self._renew_at is not None:
             self._renew_at = None
             await asyncio.shield(self._rules.rows.forget(self.id))
@@ -187,13 +186,3 @@ class IncomingFile:
             self._rules.storage.delete(self.storage_key)
         elif self._writer is not None:
             self._writer.abort()
-
-
-async def _to_the_end(call: Callable[[], Result]) -> Result:
-    # Cancelled, the thread goes on: what it leaves must be there before anyone discards it.
-    running = asyncio.create_task(asyncio.to_thread(call))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise

@@ -30,6 +30,12 @@ class Body:
         length = request.headers.get("content-length", "")
         self.length = int(length) if length.isdecimal() else None
 
+    def narrow(self, limit: int) -> None:
+        """Lower the limit before the body is read; raises `UploadTooLarge` when the headers already exceed it."""
+        self._limit = min(self._limit, limit)
+        if self.length is not None and self.length > self._limit:
+            raise self._limit_error()
+
     @contextlib.contextmanager
     def guarded(self) -> Generator[None, None, None]:
         """Refuse at once what the headers already tell; raises `UploadTooLarge`, `ContentTypeNotSupported`."""
