@@ -12,7 +12,20 @@ from api.idempotency_key import REPLAYED
 from api.limits import RequestLimits
 from api.problems import install_problem_handlers
 from api.resources import make_resources, open_resources
-from api.routes import admin, auth, docs, emails, files, health, hot_pair, image_presets, images, jobs, users
+from api.routes import (
+    admin,
+    auth,
+    docs,
+    emails,
+    file_content,
+    files,
+    health,
+    hot_pair,
+    image_presets,
+    images,
+    jobs,
+    users,
+)
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 
@@ -43,6 +56,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(emails.router)
     app.include_router(jobs.router)
     app.include_router(files.router)
+    app.include_router(file_content.router)
     app.include_router(images.make_router(resources.kinds))
     app.include_router(image_presets.router)
     app.include_router(admin.router)
@@ -70,5 +84,8 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             "Jobyard-Existing",
             REPLAYED,
             "X-Request-ID",
+            "Accept-Ranges",
+            "Content-Disposition",
+            "Content-Range",
         ],
     )

@@ -13,7 +13,7 @@ from api.resources import Resources
 from api.tokens import Caller, Unauthorized
 from shared.errors import JobyardError
 
-_bearer = OAuth2PasswordBearer(tokenUrl="/v1/auth/token", auto_error=False, description="An access token.")
+bearer = OAuth2PasswordBearer(tokenUrl="/v1/auth/token", auto_error=False, description="An access token.")
 
 
 class Forbidden(JobyardError):
@@ -38,7 +38,7 @@ def read_caller(request: Request, resources: Resources) -> Caller:
     return resources.tokens.read(token)
 
 
-async def get_caller(request: Request, _: Annotated[str | None, Depends(_bearer)]) -> Caller:
+async def get_caller(request: Request, _: Annotated[str | None, Depends(bearer)]) -> Caller:
     """Give who makes the request; raises `Unauthorized`. The scheme is there for OpenAPI."""
     return read_caller(request, request.app.state.resources)
 

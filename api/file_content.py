@@ -1,72 +1,106 @@
-"""Sending a file's content: read in a thread, block by block, with no database connection held."""
+"""A file's content as it is answered: conditional, whole or in part, and never as something that runs in a browser.
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator
+Content never changes under its id: it is there or it is gone. So its SHA-256 is a strong entity tag.
+"""
 
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
+import time
 
+from fastapi import Request, Response
+from sqlalchemy import select
+
+from api.byte_ranges import ByteRange, parse_range
+from api.content_response import FIRST_BLOCK_BYTES, ContentResponse
+from api.file_access import Access
 from api.file_names import attachment
+from api.preconditions import Validators
 from api.resources import Resources
 from shared import models
-from shared.errors import JobyardError
-from shared.storage import BlobReader
+from shared.errors import FileNotFound
 
-logger = logging.getLogger(__name__)
+INLINE_TYPES = frozenset(
+    {
+        "image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp", "image/tiff", "image/heic",
+        "audio/mpeg", "audio/flac", "audio/wav", "video/mp4", "video/webm", "video/avi", "application/ogg",
+        "text/plain",
+    }
+)  # fmt: skip
+"""What a browser may show. Nothing that can hold a script is here, whatever may be uploaded: no HTML, SVG, XML, PDF."""
 
-BLOCK_BYTES = 256 * 1024
-
-
-class ContentGone(JobyardError):
-    """Is raised when a file's row is there, but its blob is not."""
-
-    status = 410
-    code = "content_gone"
-    title = "Content gone"
-
-
-class ContentResponse(StreamingResponse):
-    """Sends an open blob and closes it, however the sending ends."""
-
-    def __init__(self, file: models.File, blob: BlobReader) -> None:
-        headers = {
-            "Content-Type": file.media_type,
-            "Content-Length": str(file.size),
-            "Content-Disposition": attachment(file.name),
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "sandbox; default-src 'none'",
-            "Cache-Control": "private",
-        }
-        super().__init__(_blocks(blob), headers=headers)
-        self._blob = blob
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._blob.close()
+_ATTACHED_POLICY = "sandbox; default-src 'none'"
+_INLINE_POLICY = "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
 
 
-async def content_response(resources: Resources, file: models.File) -> ContentResponse:
-    """Open a file's content for sending; raises `ContentGone`, `StorageUnavailable`."""
-    return ContentResponse(file, await asyncio.to_thread(_open, resources, file))
+async def answer_content(resources: Resources, access: Access, request: Request) -> Response:
+    """Answer a GET or HEAD of a content; no database connection is held from here on.
+
+    A range is for GET alone, as RFC 9110 says. Raises `FileNotFound`, `PreconditionFailed`, `RangeNotSatisfiable`,
+    `ContentGone` and `StorageUnavailable`.
+    """
+    file = await _find(resources, access)
+    validators = Validators(file.sha256, file.created_at)
+    known = {"ETag": validators.etag, "Last-Modified": validators.last_modified, **_caching(access)}
+    if validators.client_has_it(request.headers):
+        return Response(status_code=304, headers=known)
+    headers = known | _description(file, access)
+    if request.method == "HEAD":
+        await resources.downloads.require(file)
+        return Response(headers=headers | {"Content-Length": str(file.size)})
+    part = parse_range(_range_header(request), file.size) if validators.allow_range(request.headers) else None
+    return await _send(resources, file, part, headers)
 
 
-def _open(resources: Resources, file: models.File) -> BlobReader:
+async def _find(resources: Resources, access: Access) -> models.File:
+    statement = select(models.File).where(models.File.id == access.file_id)
+    if access.owner_id is not None:
+        statement = statement.where(models.File.owner_id == access.owner_id)
+    async with resources.sessions() as session:
+        file = await session.scalar(statement)
+    if file is None:
+        raise FileNotFound("No such file.")
+    return file
+
+
+async def _send(resources: Resources, file: models.File, part: ByteRange | None, headers: dict[str, str]) -> Response:
+    start, end = (part.start, part.end) if part else (0, file.size)
+    content = resources.downloads.open(file, start, end)
     try:
-        blob = resources.storage.open(file.storage_key)
-    except FileNotFoundError as error:
-        logger.exception("the blob %s is gone", file.storage_key)
-        raise ContentGone("The file's content is gone.") from error
-    if blob.total != file.size:
-        blob.close()
-        logger.error("the blob %s has not the size of its row", file.storage_key)
-        raise ContentGone("The file's content is damaged.")
-    return blob
+        # Before any header is sent: from then on there is no way to say what went wrong.
+        first = await content.read(FIRST_BLOCK_BYTES)
+    except BaseException:
+        content.close()
+        raise
+    headers = headers | {"Content-Length": str(end - start)}
+    if part is None:
+        return ContentResponse(content, first, 200, headers)
+    return ContentResponse(content, first, 206, headers | {"Content-Range": part.header})
 
 
-async def _blocks(blob: BlobReader) -> AsyncIterator[bytes]:
-    while block := await asyncio.to_thread(blob.read, BLOCK_BYTES):
-        yield block
+def _range_header(request: Request) -> str | None:
+    lines = request.headers.getlist("range")
+    return ",".join(lines) if lines else None
+
+
+def _caching(access: Access) -> dict[str, str]:
+    if access.expires is None:
+        # Asked again each time, which costs a 304: the next one at this browser may be somebody else.
+        return {"Cache-Control": "private, no-cache", "Vary": "Authorization"}
+    left = max(0, access.expires - int(time.time()))
+    return {"Cache-Control": f"private, max-age={left}, immutable"}
+
+
+def _description(file: models.File, access: Access) -> dict[str, str]:
+    inline = access.disposition == "inline" and file.media_type in INLINE_TYPES
+    return {
+        # Text was found to be UTF-8 when it was stored; a browser would guess.
+        "Content-Type": "text/plain; charset=utf-8" if inline and file.media_type == "text/plain" else file.media_type,
+        "Content-Disposition": _inline(file.name) if inline else attachment(file.name),
+        "Accept-Ranges": "bytes",
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": _INLINE_POLICY if inline else _ATTACHED_POLICY,
+        # A link may stand in any page; what needs a token is fetched, and never embedded.
+        "Cross-Origin-Resource-Policy": "same-origin" if access.expires is None else "cross-origin",
+    }
+
+
+def _inline(name: str) -> str:
+    return f"inline{attachment(name).removeprefix('attachment')}"

@@ -11,6 +11,8 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
+from api.downloads import Downloads
+from api.file_links import LinkKeys
 from api.job_changes import JobChanges
 from api.nudger import Nudger
 from api.passwords import Passwords
@@ -36,6 +38,8 @@ class Resources:
     settings: Settings
     kinds: dict[str, JobKind]
     storage: Storage
+    downloads: Downloads
+    links: LinkKeys
     tokens: TokenReader
     passwords: Passwords
     ledger: LedgerPool
@@ -62,10 +66,13 @@ def make_resources(settings: Settings) -> Resources:
         open=False,
     )
     engine = make_async_engine(settings, "jobyard-web")
+    storage = open_storage(settings)
     return Resources(
         settings=settings,
         kinds=load_job_kinds(settings.job_modules),
-        storage=open_storage(settings),
+        storage=storage,
+        downloads=Downloads(storage),
+        links=LinkKeys(settings),
         tokens=TokenReader(settings),
         passwords=Passwords(),
         ledger=ledger,
@@ -81,6 +88,7 @@ async def open_resources(resources: Resources) -> AsyncGenerator[None]:
     """Open the pools and start the listeners; a service that is away is waited for in the background."""
     async with AsyncExitStack() as stack:
         stack.callback(resources.passwords.close)
+        stack.callback(resources.downloads.close)
         stack.push_async_callback(resources.engine.dispose)
         await resources.ledger.open(wait=False)
         stack.push_async_callback(resources.ledger.close)

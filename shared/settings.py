@@ -1,5 +1,6 @@
 """Settings, read from the environment (and `.env`) by a call, never at import."""
 
+import re
 import sys
 from datetime import timedelta
 from email.utils import parseaddr
@@ -16,12 +17,18 @@ from shared.crontab import is_crontab
 PREFIX = "JOBYARD_"
 DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105 - refused in production below
 _SHORTEST_SECRET = 32
+_KEY_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 def _comma_separated(value: object) -> object:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _pairs(value: SecretStr) -> list[tuple[str, str]]:
+    parts = [part.strip().partition(":") for part in value.get_secret_value().split(",") if part.strip()]
+    return [(name, secret) for name, _, secret in parts]
 
 
 class Settings(BaseSettings):
@@ -37,8 +44,10 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
+    public_url: str = ""
     cors_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
     secret_key: SecretStr = SecretStr(DEVELOPMENT_SECRET)
+    link_keys: SecretStr = SecretStr("")
     token_issuer: str = Field("jobyard", min_length=1)
     token_audience: str = Field("jobyard-api", min_length=1)
     access_token_minutes: int = Field(15, ge=1, le=24 * 60)
@@ -46,6 +55,10 @@ class Settings(BaseSettings):
 
     storage_dir: Path = Path("var/storage")
     storage_url: str = Field("", validation_alias="STORAGE_URL")
+    bucket_endpoint: str = Field("", validation_alias="AWS_ENDPOINT_URL")
+    bucket_region: str = Field("", validation_alias="AWS_REGION")
+    bucket_key_id: str = Field("", validation_alias="AWS_ACCESS_KEY_ID")
+    bucket_secret: SecretStr = Field(SecretStr(""), validation_alias="AWS_SECRET_ACCESS_KEY")
     max_upload_bytes: int = Field(100 * 1024 * 1024, ge=1)
     max_image_pixels: int = Field(60_000_000, ge=1)
     max_image_bytes: int = Field(256 * 1024 * 1024, ge=1)
@@ -109,11 +122,35 @@ class Settings(BaseSettings):
             raise ValueError("must be a smtp://, smtp+starttls:// or smtps:// URL")
         return value
 
+    @field_validator("bucket_endpoint")
+    @classmethod
+    def _require_http(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be a http:// or https:// URL")
+        return value
+
     @field_validator("storage_url")
     @classmethod
     def _require_bucket(cls, value: str) -> str:
         if value and not value.startswith("s3://"):
             raise ValueError("must be a s3://bucket/prefix URL, or empty for a local directory")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _require_address(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be a http:// or https:// URL, or empty for the address that a request was sent to")
+        return value.rstrip("/")
+
+    @field_validator("link_keys")
+    @classmethod
+    def _require_named_keys(cls, value: SecretStr) -> SecretStr:
+        pairs = _pairs(value)
+        names = {name for name, _ in pairs}
+        sound = all(_KEY_NAME.fullmatch(name) and len(secret) >= _SHORTEST_SECRET for name, secret in pairs)
+        if not sound or len(names) < len(pairs):
+            raise ValueError(f"must be name:secret, …, each name once, each secret of {_SHORTEST_SECRET} characters")
         return value
 
     @field_validator("clean_files_crontab", "purge_jobs_crontab", "purge_records_crontab")
@@ -160,6 +197,11 @@ class Settings(BaseSettings):
     def sqlalchemy_url(self) -> str:
         """The database URL that makes SQLAlchemy use psycopg 3."""
         return self.database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def named_link_keys(self) -> dict[str, str]:
+        """The keys of signed links by name, the one that signs first; none when nothing is set."""
+        return dict(_pairs(self.link_keys))
 
     @property
     def heartbeat_seconds(self) -> float:

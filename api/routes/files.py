@@ -1,4 +1,4 @@
-"""`/v1/files`: upload, list, read, download, delete."""
+"""`/v1/files`: upload, list, read, delete."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,7 +8,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from api import files
 from api.deps import CallerDep, ResourcesDep
 from api.file_bodies import BATCH_BODY, FILE_BODY, Batch, File, FileAndJob, file_of
-from api.file_content import content_response
 from api.file_uploads import upload, upload_batch
 from api.idempotency_key import REPLAYED_HEADER, UploadKeyDep
 from api.pages import Page, PageQuery, page_query
@@ -24,13 +23,6 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 }
 _BATCH: dict[int | str, dict[str, Any]] = {
     201: {"model": Batch, "description": "Some were stored; each item says so.", "headers": REPLAYED_HEADER},
-}
-_CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The content, as an attachment.",
-        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
-        "headers": {"Content-Disposition": {"schema": {"type": "string"}, "description": "The name (RFC 6266)."}},
-    }
 }
 
 
@@ -77,12 +69,6 @@ async def list_files(
 async def get_file(caller: CallerDep, resources: ResourcesDep, file_id: UUID) -> File:
     """Read what is known of a file."""
     return file_of(await files.read_file(resources, caller.user_id, file_id))
-
-
-@router.get("/{file_id}/content", response_class=Response, responses=_CONTENT | problems(401, 404, 410))
-async def get_file_content(caller: CallerDep, resources: ResourcesDep, file_id: UUID) -> Response:
-    """Download a file."""
-    return await content_response(resources, await files.read_file(resources, caller.user_id, file_id))
 
 
 @router.delete("/{file_id}", status_code=204, responses=problems(401, 404, 409))
