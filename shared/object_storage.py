@@ -11,24 +11,26 @@ import threading
 from collections.abc import Generator, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import from_url
+from obstore.store import S3Store
 
 from shared.errors import StorageUnavailable
 from shared.local_storage import KEY
+from shared.settings import Settings
 from shared.storage import Blob, BlobReader, BlobWriter
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
-    from obstore.store import ObjectStore, RetryConfig
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig, S3Config
 
 PART_BYTES = 8 * 1024 * 1024
 """S3 takes 10,000 parts of an upload, so this bounds a blob at 80 GB."""
 PARTS_UNDER_WAY = 2
 _COPY_BYTES = 1024 * 1024
+_TIMEOUTS: "ClientConfig" = {"connect_timeout": timedelta(seconds=3), "timeout": timedelta(seconds=30)}
 _RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
 
 
@@ -162,13 +164,21 @@ class _ObjectReader(BlobReader):
 
 
 class ObjectStorage:
-    """Stores blobs in a bucket; see `Storage` for what its methods promise.
+    """Stores blobs in a bucket; see `Storage` for what its methods promise."""
 
-    Credentials, region and endpoint come from the environment variables that AWS's own tools read.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._store: ObjectStore = from_url(url, retry_config=_RETRIES)
+    def __init__(self, settings: Settings) -> None:
+        given: S3Config = {
+            "endpoint": settings.bucket_endpoint,
+            "region": settings.bucket_region,
+            "access_key_id": settings.bucket_key_id,
+            "secret_access_key": settings.bucket_secret.get_secret_value(),
+        }
+        # What is not given obstore looks for where Amazon's tools do: session tokens, roles of machines and pods.
+        config = cast("S3Config", {name: value for name, value in given.items() if value})
+        options: ClientConfig = {"allow_http": settings.bucket_endpoint.startswith("http://"), **_TIMEOUTS}
+        self._store: ObjectStore = S3Store.from_url(
+            settings.storage_url, config=config, client_options=options, retry_config=_RETRIES
+        )
 
     def writer(self, key: str, *, hashed: bool = True) -> BlobWriter:
         """Begin a blob."""

@@ -152,7 +152,7 @@ def open_storage(settings: Settings) -> Storage:
     if settings.storage_url:
         from shared.object_storage import ObjectStorage  # noqa: PLC0415 - 10 MB that a local directory does not need
 
-        return ObjectStorage(settings.storage_url)
+        return ObjectStorage(settings)
     from shared.local_storage import LocalStorage  # noqa: PLC0415 - it imports what this module defines
 
     return LocalStorage(settings.storage_dir)

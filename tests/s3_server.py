@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 from moto.server import ThreadedMotoServer
 
 from shared.ids import new_id
+from shared.settings import Settings
 
 
 class S3Server:
@@ -37,8 +38,11 @@ class S3Server:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             "AWS_REGION": "us-east-1",
-            "AWS_ALLOW_HTTP": "true",
         }
+
+    def settings(self, url: str) -> Settings:
+        """Give settings that use a bucket of this server."""
+        return Settings.model_validate({"STORAGE_URL": url, **self.environment})
 
     def make_bucket(self) -> str:
         """Make an empty bucket; gives a storage URL with a prefix in it."""

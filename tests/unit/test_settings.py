@@ -24,6 +24,8 @@ def start(module: str, **environment: str) -> subprocess.CompletedProcess[str]:
         ("DATABASE_URL", "mysql://host/db"),
         ("REDIS_URL", "localhost:6379"),
         ("SMTP_URL", "localhost"),
+        ("STORAGE_URL", "gs://bucket"),
+        ("AWS_ENDPOINT_URL", "localhost:9000"),
         ("JOBYARD_PORT", "eighty"),
         ("JOBYARD_PORT", "70000"),
         ("JOBYARD_ENVIRONMENT", "staging"),

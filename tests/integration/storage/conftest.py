@@ -26,11 +26,8 @@ def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Stored:
         incoming = tmp_path / "incoming"
         return Stored(LocalStorage(tmp_path), lambda: len(list(incoming.iterdir())) if incoming.exists() else 0)
     server: S3Server = request.getfixturevalue("s3_server")
-    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
     url = server.make_bucket()
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
-    return Stored(ObjectStorage(url), lambda: server.count_unfinished(url))
+    return Stored(ObjectStorage(server.settings(url)), lambda: server.count_unfinished(url))
 
 
 @pytest.fixture

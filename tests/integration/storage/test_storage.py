@@ -174,21 +174,16 @@ def test_it_can_be_checked(storage: Storage) -> None:
     storage.check()
 
 
-def test_the_settings_choose(settings: Settings, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in s3_server.environment.items():
-        monkeypatch.setenv(name, value)
-    assert isinstance(open_storage(settings), LocalStorage)
-    bucket = open_storage(settings.model_copy(update={"storage_url": s3_server.make_bucket()}))
+def test_the_settings_choose(tmp_path: Path, s3_server: S3Server) -> None:
+    assert isinstance(open_storage(Settings.model_validate({"storage_dir": tmp_path})), LocalStorage)
+    bucket = open_storage(s3_server.settings(s3_server.make_bucket()))
     assert isinstance(bucket, ObjectStorage)
     bucket.check()
 
 
-def test_a_bucket_that_is_away_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    away = ObjectStorage("s3://bucket/prefix")
+def test_a_bucket_that_is_away_is_unavailable(tmp_path: Path, s3_server: S3Server) -> None:
+    settings = s3_server.settings("s3://bucket/prefix")
+    away = ObjectStorage(settings.model_copy(update={"bucket_endpoint": "http://127.0.0.1:9"}))
     with pytest.raises(StorageUnavailable):
         away.check()
     with pytest.raises(StorageUnavailable):
