@@ -41,7 +41,7 @@ class RequestLimits:
         if total > LONGEST_HEADERS_BYTES:
             refusal = problem(431, "headers_too_large", "Headers too large", "The request's headers are too large.")
             await refusal(scope, receive, send)
-        elif scope["path"].startswith(STREAMED_PATHS):
+        elif scope["path"].startswith(STREAMED_PATHS) and not scope["path"].endswith("/link"):
             await self._app(scope, receive, send)
         elif length > LARGEST_JSON_BYTES:
             detail = f"The body is larger than {LARGEST_JSON_BYTES} bytes."

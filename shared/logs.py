@@ -7,6 +7,7 @@ import sys
 from shared.settings import Settings
 
 _CREDENTIALS = re.compile(r"(://[^/\s:@]*):[^@\s/]+@")
+_SIGNATURE = re.compile(r"(?i)\b(signature=)[\w%.~-]+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 
 
@@ -17,11 +18,12 @@ _NOISY = (
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats as usual, then blanks passwords in URLs and credentials in headers, tracebacks included."""
+    """Formats as usual, then blanks passwords and signatures in URLs, credentials in headers, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record without its secrets."""
-        return _BEARER.sub(r"\1 ***", _CREDENTIALS.sub(r"\1:***@", super().format(record)))
+        text = _SIGNATURE.sub(r"\1***", super().format(record))
+        return _BEARER.sub(r"\1 ***", _CREDENTIALS.sub(r"\1:***@", text))
 
 
 def configure_logging(settings: Settings) -> None:
