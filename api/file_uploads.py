@@ -46,6 +46,8 @@ async def upload(
     """
     kind = None if process is None else _suited_kind(resources, process)
     rules = replace(UploadRules.of(resources, owner_id), text_parts=frozenset({"description"}))
+    if kind is not None:
+        rules = replace(rules, limits=kind.file_limits(resources.settings))
     as_form = is_form(request)
     async with (
         hold(resources.ledger, key) as held,
@@ -56,7 +58,7 @@ async def upload(
         description = _description(form)
         if (first := await held.replay(form)) is not None:
             return first
-        new = None if kind is None else job_of(kind, owner_id, _only_file(kind, form.files[0].id))
+        new = None if kind is None else job_of(kind, owner_id, _only_file(kind, form.files[0].id), resources.settings)
         answer = partial(_uploaded, resources)
         return await store(resources, owner_id, form, held, answer, description=description, new_job=new)
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.content_types import JSON, ContentTypeNotSupported, content_type
 from api.file_uploads import is_form
-from api.files import find_file, store
+from api.files import store
 from api.idempotency import once
 from api.idempotency_key import RequestKey
 from api.idempotent_uploads import hold
@@ -21,12 +21,11 @@ from api.limits import LARGEST_JSON_BYTES
 from api.request_body import Body
 from api.resources import Resources
 from api.transactions import session_connection
-from api.upload_errors import BodyTooLarge, MediaTypeNotAllowed
+from api.upload_errors import BodyTooLarge
 from api.uploads import missing_part, receive_form
 from shared.job_queue import Enqueued, NewJob, enqueue, job_of
 
 KIND = "image.resize"
-MEDIA_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif"})
 
 
 async def resize(
@@ -47,7 +46,8 @@ async def resize(
 
 
 async def _resize_upload(request: Request, resources: Resources, owner_id: UUID, key: RequestKey | None) -> Response:
-    rules = replace(UploadRules.of(resources, owner_id), text_parts=ORDER_PARTS, only=MEDIA_TYPES)
+    limits = resources.kinds[KIND].file_limits(resources.settings)
+    rules = replace(UploadRules.of(resources, owner_id), text_parts=ORDER_PARTS, limits=limits)
     async with (
         hold(resources.ledger, key) as held,
         receive_form(request, replace(rules, kept=not held.answered)) as form,
@@ -69,7 +69,7 @@ async def _job_of(resources: Resources, session: AsyncSession, owner_id: UUID, o
     if order.preset is not None:
         given["renditions"] = (await find_preset(session, owner_id, order.preset, pointer="/preset")).renditions
     kind = resources.kinds[KIND]
-    return job_of(kind, owner_id, kind.input_model.model_validate(given))
+    return job_of(kind, owner_id, kind.input_model.model_validate(given), resources.settings)
 
 
 def _accept(resources: Resources, _: object, enqueued: Enqueued | None) -> Response:
@@ -89,10 +89,8 @@ async def _resize_stored(request: Request, resources: Resources, owner_id: UUID,
         connection = await session_connection(session)
 
         async def write() -> Response:
-            file = await find_file(session, owner_id, order.file_id)
-            if file.media_type not in MEDIA_TYPES:
-                raise MediaTypeNotAllowed(f"The file is {file.media_type}, which cannot be resized.")
-            return accept(resources, await enqueue(connection, await _job_of(resources, session, owner_id, order)))
+            new = replace(await _job_of(resources, session, owner_id, order), input_pointer="")
+            return accept(resources, await enqueue(connection, new))
 
         keyed = None if key is None else key.with_json(bytes(text))
         accepted = await once(connection, keyed, session.begin_nested, write)

@@ -11,9 +11,10 @@ from uuid import UUID
 from api.file_names import clean_name
 from api.resources import Resources
 from api.storage_calls import to_the_end
-from api.upload_errors import EmptyFile, MediaTypeNotAllowed, UploadTooLarge
+from api.upload_errors import EmptyFile
 from api.upload_rows import UploadRows
-from shared.errors import JobyardError
+from shared.errors import FileTooLarge, JobyardError, MediaTypeNotAllowed
+from shared.file_limits import NO_LIMITS, FileLimits
 from shared.ids import new_id
 from shared.media_type import HEAD_BYTES, sniff
 from shared.settings import Settings
@@ -24,9 +25,10 @@ BLOCK_BYTES = 256 * 1024
 EXACT_ONLY = frozenset({"text/html", "image/svg+xml", "application/xhtml+xml", "text/x-shellscript"})
 """Types that can carry programs: allowed when named in full, never by a pattern such as `text/*`."""
 
+
 @dataclass(frozen=True, slots=True)
 class UploadRules:
-    """Says what may be uploaded: a form's parts, and types that `only` narrows further than the settings.
+    """Says what may be uploaded: a form's parts, and what `limits` narrow further than the settings.
 
     With `kept` False nothing of it reaches the storage: its hash is all that is wanted.
     """
@@ -37,7 +39,7 @@ class UploadRules:
     file_part: str = "file"
     most_files: int = 1
     text_parts: frozenset[str] = frozenset()
-    only: frozenset[str] | None = None
+    limits: FileLimits = NO_LIMITS
     kept: bool = True
 
     @classmethod
@@ -45,9 +47,14 @@ class UploadRules:
         """Make the rules of an owner's uploads in this process."""
         return cls(resources.settings, resources.storage, UploadRows(resources, owner_id))
 
+    @property
+    def max_file_bytes(self) -> int:
+        """How large a file may be."""
+        return min(self.settings.max_upload_bytes, self.limits.max_file_bytes or self.settings.max_upload_bytes)
+
     def allows(self, media_type: str) -> bool:
         """Tell whether content of this type may be stored."""
-        if self.only is not None and media_type not in self.only:
+        if not self.limits.take(media_type):
             return False
         patterns = [pattern.lower() for pattern in self.settings.allowed_media_types]
         if media_type in EXACT_ONLY:
@@ -80,9 +87,7 @@ class HashOnly:
 class IncomingFile:
     """Is a file on its way into the storage."""
 
-    def __init__(
-        self, rules: UploadRules, name: str | None, expected: int = 0, file_id: UUID | None = None
-    ) -> None:
+    def __init__(self, rules: UploadRules, name: str | None, expected: int = 0, file_id: UUID | None = None) -> None:
         """Await a file; `expected` is how many bytes it will have at least, as far as is known."""
         self.id = file_id or new_id()
         self.name = clean_name(name)
@@ -112,11 +117,11 @@ class IncomingFile:
     async def write(self, chunk: bytes) -> None:
         """Append a chunk.
 
-        Raises `UploadTooLarge`, `MediaTypeNotAllowed`, `QuotaExceeded`, `StorageFull`, `StorageUnavailable`.
+        Raises `FileTooLarge`, `MediaTypeNotAllowed`, `QuotaExceeded`, `StorageFull`, `StorageUnavailable`.
         """
         self.size += len(chunk)
-        if self.size > self._rules.settings.max_upload_bytes:
-            raise UploadTooLarge(f"The file is larger than {self._rules.settings.max_upload_bytes} bytes.")
+        if self.size > self._rules.max_file_bytes:
+            raise FileTooLarge(f"The file is larger than {self._rules.max_file_bytes} bytes.")
         self._block += chunk
         if not self.media_type and len(self._block) >= HEAD_BYTES:
             self._identify()

@@ -115,7 +115,7 @@ async def retry(resources: Resources, owner_id: UUID, job_id: UUID, key: Request
         old = await read_job(connection, owner_id, job_id)
         if old is None:
             raise JobNotFound("No such job.")
-        return await enqueue(connection, retried(old, resources.kinds.get(old.kind)))
+        return await enqueue(connection, retried(old, resources.kinds.get(old.kind), resources.settings))
 
     return await enqueue_once(resources, owner_id, key, None, write)
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from api.due_times import LONGEST_DELAY, DueTime
 from shared.job_kind import JobInput, JobKind
 from shared.job_queue import NewJob
+from shared.settings import Settings
 
 Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:/-]+$")]
 
@@ -62,7 +63,7 @@ def job_body_type(kinds: dict[str, JobKind]) -> Any:
     return Annotated[Union[tuple(models)], Field(discriminator="kind")] if len(models) > 1 else models[0]  # noqa: UP007
 
 
-def new_job(owner_id: UUID, kind: JobKind, body: JobBody) -> NewJob:
+def new_job(settings: Settings, owner_id: UUID, kind: JobKind, body: JobBody) -> NewJob:
     """Make the job that a body asks for."""
     return NewJob(
         owner_id=owner_id,
@@ -77,4 +78,6 @@ def new_job(owner_id: UUID, kind: JobKind, body: JobBody) -> NewJob:
         run_at=body.run_at,
         ttl_seconds=body.ttl_seconds,
         file_ids=body.input.file_ids(),
+        file_limits=kind.file_limits(settings),
+        input_pointer="/input",
     )

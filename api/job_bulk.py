@@ -121,4 +121,4 @@ def _new_job(resources: Resources, owner_id: UUID, body: BulkBody, now: datetime
         before.append(given.created_before)
     criteria = given.model_dump(exclude={"older_than_seconds"}) | {"created_before": min(before)}
     checked = kind.input_model.model_validate({"action": body.action, "filter": criteria})
-    return job_of(kind, owner_id, checked)
+    return job_of(kind, owner_id, checked, resources.settings)

@@ -7,8 +7,8 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from api.content_types import ContentTypeNotSupported
-from api.upload_errors import UploadAborted, UploadTooLarge
-from shared.errors import JobyardError
+from api.upload_errors import UploadAborted
+from shared.errors import FileTooLarge, JobyardError
 
 LARGEST_DRAINED_BYTES = 1024 * 1024
 """A refused body with more than this still to come costs the client its connection."""
@@ -21,7 +21,7 @@ class Body:
     body has much still to come.
     """
 
-    def __init__(self, request: Request, limit: int, too_large: type[JobyardError] = UploadTooLarge) -> None:
+    def __init__(self, request: Request, limit: int, too_large: type[JobyardError] = FileTooLarge) -> None:
         self._request = request
         self._limit = limit
         self._too_large = too_large
@@ -31,14 +31,14 @@ class Body:
         self.length = int(length) if length.isdecimal() else None
 
     def narrow(self, limit: int) -> None:
-        """Lower the limit before the body is read; raises `UploadTooLarge` when the headers already exceed it."""
+        """Lower the limit before the body is read; raises `FileTooLarge` when the headers already exceed it."""
         self._limit = min(self._limit, limit)
         if self.length is not None and self.length > self._limit:
             raise self._limit_error()
 
     @contextlib.contextmanager
     def guarded(self) -> Generator[None, None, None]:
-        """Refuse at once what the headers already tell; raises `UploadTooLarge`, `ContentTypeNotSupported`."""
+        """Refuse at once what the headers already tell; raises `FileTooLarge`, `ContentTypeNotSupported`."""
         try:
             if self._request.headers.get("content-encoding", "identity").lower() != "identity":
                 raise ContentTypeNotSupported("Compressed bodies (Content-Encoding) are not supported.")
@@ -51,7 +51,7 @@ class Body:
             raise
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Give the body as it arrives; raises `UploadTooLarge`, `UploadAborted`."""
+        """Give the body as it arrives; raises `FileTooLarge`, `UploadAborted`."""
         try:
             async with contextlib.aclosing(self._request.stream()) as stream:
                 async for chunk in stream:

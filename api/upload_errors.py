@@ -3,22 +3,6 @@
 from shared.errors import JobyardError
 
 
-class UploadTooLarge(JobyardError):
-    """Is raised when a file, or the form around it, is larger than allowed."""
-
-    status = 413
-    code = "file_too_large"
-    title = "File too large"
-
-
-class MediaTypeNotAllowed(JobyardError):
-    """Is raised when a file's content is of a type that may not be stored."""
-
-    status = 415
-    code = "media_type_not_allowed"
-    title = "Media type not allowed"
-
-
 class EmptyFile(JobyardError):
     """Is raised for a file without content."""
 

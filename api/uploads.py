@@ -11,14 +11,12 @@ from api.multipart import Event, Part, PartEnd, boundary_of, parse_form
 from api.request_body import Body
 from api.upload_errors import (
     EmptyFile,
-    MediaTypeNotAllowed,
     PartMissing,
     PartNotValid,
     PartUnknown,
     TooManyParts,
-    UploadTooLarge,
 )
-from shared.errors import JobyardError
+from shared.errors import FileTooLarge, JobyardError, MediaTypeNotAllowed
 from shared.quota import QuotaExceeded
 
 FORM_OVERHEAD_BYTES = 1024 * 1024
@@ -45,7 +43,7 @@ async def receive_form(request: Request, rules: UploadRules) -> AsyncGenerator[F
 
     Raises the errors of `api.upload_errors`, `StorageFull` and `StorageUnavailable`.
     """
-    limit = rules.most_files * rules.settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+    limit = rules.most_files * rules.max_file_bytes + FORM_OVERHEAD_BYTES
     body = Body(request, limit)
     reader = _FormReader(rules, max(0, (body.length or 0) - FORM_OVERHEAD_BYTES) if rules.most_files == 1 else 0)
     async with _discarding(reader.form):
@@ -61,7 +59,7 @@ async def receive_form(request: Request, rules: UploadRules) -> AsyncGenerator[F
 @contextlib.asynccontextmanager
 async def receive_raw(request: Request, rules: UploadRules, name: str | None) -> AsyncGenerator[Form, None]:
     """Receive a body that is the file itself; otherwise as `receive_form`."""
-    body = Body(request, rules.settings.max_upload_bytes)
+    body = Body(request, rules.max_file_bytes)
     form = Form([IncomingFile(rules, name, body.length or 0)])
     async with _discarding(form):
         with body.guarded():
@@ -111,7 +109,7 @@ class _FormReader:
         if file.refusal is None:
             try:
                 await file.write(chunk)
-            except (UploadTooLarge, MediaTypeNotAllowed, QuotaExceeded) as error:
+            except (FileTooLarge, MediaTypeNotAllowed, QuotaExceeded) as error:
                 await self._refuse(file, error)
 
     async def _end(self) -> None:

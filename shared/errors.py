@@ -53,6 +53,22 @@ class FileInUse(JobyardError):
     title = "File in use"
 
 
+class FileTooLarge(JobyardError):
+    """Is raised when a file, or the form around it, or all files of a job together, are larger than allowed."""
+
+    status = 413
+    code = "file_too_large"
+    title = "File too large"
+
+
+class MediaTypeNotAllowed(JobyardError):
+    """Is raised when a file's content is of a type that may not be stored, or that a kind of job does not take."""
+
+    status = 415
+    code = "media_type_not_allowed"
+    title = "Media type not allowed"
+
+
 class IllegalTransition(JobyardError):
     """Is raised when a job's state does not allow what was asked."""
 

@@ -13,7 +13,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.settings import environment_name
+from shared.file_limits import Bytes, FileLimits, bytes_of
+from shared.settings import Settings, environment_name
 
 QUEUES = ("default", "images", "mail", "archives", "maintenance")
 
@@ -54,6 +55,9 @@ class JobKind:
     concurrency: int | None
     concurrency_per_key: int
     interruptible: bool
+    media_types: frozenset[str] | None
+    max_file_bytes: Bytes | None
+    max_total_bytes: Bytes | None
 
     def __post_init__(self) -> None:
         """Refuse what could never run."""
@@ -66,6 +70,11 @@ class JobKind:
     def summary(self) -> str:
         """The first line of the handler's docstring."""
         return (inspect.getdoc(self.handler) or "").partition("\n")[0]
+
+    def file_limits(self, settings: Settings) -> FileLimits:
+        """Tell what files a job of this kind takes under these settings."""
+        each, together = (bytes_of(limit, settings) for limit in (self.max_file_bytes, self.max_total_bytes))
+        return FileLimits(self.media_types, each, together)
 
 
 class DuplicateJobKind(ValueError):
@@ -87,6 +96,9 @@ def job(
     concurrency: int | None = None,
     concurrency_per_key: int = 1,
     interruptible: bool = True,
+    media_types: frozenset[str] | None = None,
+    max_file_bytes: Bytes | None = None,
+    max_total_bytes: Bytes | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register a handler `(input, context) -> result` as a kind of job; its annotations name the models.
 
@@ -94,7 +106,9 @@ def job(
     most. `concurrency` bounds how many jobs of the kind run at once, all workers together; `concurrency_per_key` how
     many of one owner's that share a `concurrency_key`. Jobs handed to Celery but not yet begun count as running.
     Unless it is `interruptible=False`, a handler that does not look is broken into when its job is cancelled or lost,
-    or its worker stops; see `JobContext`.
+    or its worker stops; see `JobContext`. The last three say what files a job takes, each and together: a job that
+    needs others is refused when it is enqueued. A number of bytes that operators set is read from the settings:
+    `max_file_bytes=lambda settings: settings.max_image_bytes`.
     Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue
     or a limit below 1.
     """
@@ -104,7 +118,7 @@ def job(
         _register(
             JobKind(
                 name, handler, input_model, result_model, queue, timeout, max_attempts, access, backoff, backoff_cap,
-                concurrency, concurrency_per_key, interruptible,
+                concurrency, concurrency_per_key, interruptible, media_types, max_file_bytes, max_total_bytes,
             )
         )  # fmt: skip
         return handler

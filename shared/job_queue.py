@@ -15,9 +15,11 @@ from psycopg.rows import args_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from shared.errors import FileNotFound
+from shared.file_limits import NO_LIMITS, FileLimits, NeededFile
 from shared.ids import new_id
 from shared.job_kind import JobInput, JobKind
 from shared.job_row import COLUMNS, JobRow
+from shared.settings import Settings
 
 READY_CHANNEL = "jobyard_ready"
 
@@ -27,7 +29,10 @@ NUDGE = f"NOTIFY {READY_CHANNEL}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """Is a job about to be written down; times are absolute, `run_at` None means now."""
+    """Is a job about to be written down; times are absolute, `run_at` None means now.
+
+    `input_pointer` says where the input stands in a client's body, as a JSON pointer; None when it is in none.
+    """
 
     owner_id: UUID
     kind: str
@@ -44,9 +49,11 @@ class NewJob:
     retried_from: UUID | None = None
     parent_id: UUID | None = None
     file_ids: Sequence[UUID] = ()
+    file_limits: FileLimits = NO_LIMITS
+    input_pointer: str | None = None
 
 
-def job_of(kind: JobKind, owner_id: UUID, checked: JobInput) -> NewJob:
+def job_of(kind: JobKind, owner_id: UUID, checked: JobInput, settings: Settings) -> NewJob:
     """Make a job of a checked input, with the kind's own defaults; `dataclasses.replace` says what differs."""
     return NewJob(
         owner_id=owner_id,
@@ -55,6 +62,7 @@ def job_of(kind: JobKind, owner_id: UUID, checked: JobInput) -> NewJob:
         input=checked.model_dump(mode="json"),
         max_attempts=kind.max_attempts,
         file_ids=checked.file_ids(),
+        file_limits=kind.file_limits(settings),
     )
 
 
@@ -79,7 +87,7 @@ WHERE id = %(id)s
 LIMIT 1
 """  # noqa: S608
 
-_LOCK_FILES = "SELECT id FROM files WHERE owner_id = %s AND id = ANY(%s) FOR KEY SHARE"
+_LOCK_FILES = "SELECT id, media_type, size FROM files WHERE owner_id = %s AND id = ANY(%s) FOR KEY SHARE"
 _LINK_FILES = "INSERT INTO job_files (job_id, file_id) SELECT %s, unnest(%s::uuid[])"
 
 CANCELLED_ERROR: LiteralString = (
@@ -169,12 +177,13 @@ async def enqueue(connection: AsyncConnection[Any], new: NewJob) -> Enqueued:
     """Write a job down on the caller's connection, in its transaction if there is one.
 
     A job that needs files must be enqueued inside a transaction: they are locked until its end.
-    Raises `FileNotFound` when a needed file is not the owner's.
+    Raises `FileNotFound` when a needed file is not the owner's, `MediaTypeNotAllowed` and `FileTooLarge` when the kind
+    does not take it.
     """
     async with connection.cursor(row_factory=tuple_row) as cursor:
         if new.file_ids:
             await cursor.execute(_LOCK_FILES, (new.owner_id, list(new.file_ids)), prepare=True)
-            _require_files(new.file_ids, cursor.rowcount)
+            _require_files(new, await cursor.fetchall())
         while True:
             await cursor.execute(_INSERT, _parameters(new), prepare=True)
             decided = await cursor.fetchone()
@@ -193,11 +202,11 @@ async def enqueue(connection: AsyncConnection[Any], new: NewJob) -> Enqueued:
 
 
 def enqueue_in_worker(connection: Connection[Any], new: NewJob) -> bool:
-    """Write a job down from a worker; False when it stood there before. Raises `FileNotFound`."""
+    """Write a job down from a worker; False when it stood there before. Raises as `enqueue`."""
     with connection.cursor() as cursor:
         if new.file_ids:
             cursor.execute(_LOCK_FILES, (new.owner_id, list(new.file_ids)))
-            _require_files(new.file_ids, cursor.rowcount)
+            _require_files(new, cursor.fetchall())
         cursor.execute(_INSERT, _parameters(new))
         if cursor.rowcount == 0:
             return False
@@ -206,9 +215,10 @@ def enqueue_in_worker(connection: Connection[Any], new: NewJob) -> bool:
     return True
 
 
-def _require_files(wanted: Sequence[UUID], found: int) -> None:
-    if found != len(set(wanted)):
+def _require_files(new: NewJob, found: Sequence[NeededFile]) -> None:
+    if len(found) != len(set(new.file_ids)):
         raise FileNotFound("A file that the job needs does not exist.")
+    new.file_limits.require(found, new.input, new.input_pointer)
 
 
 async def read_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: UUID) -> JobRow | None:

@@ -10,11 +10,12 @@ from shared.job_kind import JobKind
 from shared.job_queue import NewJob
 from shared.job_row import JobRow
 from shared.job_state import JobState
+from shared.settings import Settings
 
 RETRYABLE = frozenset({JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
 
 
-def retried(old: JobRow, kind: JobKind | None, job_id: UUID | None = None) -> NewJob:
+def retried(old: JobRow, kind: JobKind | None, settings: Settings, job_id: UUID | None = None) -> NewJob:
     """Make the job that repeats an old one of this kind, under an id of the caller's choice if given.
 
     Raises `IllegalTransition` when its state, its kind or its input does not allow that.
@@ -39,4 +40,5 @@ def retried(old: JobRow, kind: JobKind | None, job_id: UUID | None = None) -> Ne
         retried_from=old.id,
         concurrency_key=old.concurrency_key,
         file_ids=checked.file_ids(),
+        file_limits=kind.file_limits(settings),
     )

@@ -173,7 +173,9 @@ class AttemptContext:
         """Register a follow-up job."""
         known = self._kinds[kind]
         checked = known.input_model.model_validate(job_input)
-        new = replace(job_of(known, self.owner_id, checked), priority=self._held.priority, parent_id=self.job_id)
+        new = replace(
+            job_of(known, self.owner_id, checked, self.settings), priority=self._held.priority, parent_id=self.job_id
+        )
         self.follow_ups.append(new)
         return new.id
 

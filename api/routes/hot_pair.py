@@ -44,7 +44,7 @@ def add_hot_pair(app: FastAPI, resources: Resources) -> TypeAdapter[JobBody]:
         key = read_key(request, caller.user_id)
         content = await request.body()
         body = _validate(bodies, content)
-        new = new_job(caller.user_id, resources.kinds[body.kind], body)
+        new = new_job(resources.settings, caller.user_id, resources.kinds[body.kind], body)
         return await create(resources, new, parse_wait(request.headers.get("prefer")), key and key.with_json(content))
 
     async def get_job(request: Request) -> Response:

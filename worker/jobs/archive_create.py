@@ -66,7 +66,12 @@ class ArchiveCreateResult(JobResult):
     entries: int
 
 
-@job("archive.create", queue="archives", timeout=timedelta(hours=1))
+@job(
+    "archive.create",
+    queue="archives",
+    timeout=timedelta(hours=1),
+    max_total_bytes=lambda settings: settings.max_archive_bytes,
+)
 def create_archive(job_input: ArchiveCreateInput, context: JobContext) -> ArchiveCreateResult:
     """Pack stored files into a ZIP archive; equal names get a number, what is compressed already is stored."""
     files = _read_files(context, job_input.members)

@@ -1,25 +1,27 @@
-"""`image.resize`: makes up to ten renditions of a stored picture from a single decode."""
+"""`image.resize`: makes renditions of a stored picture from a single decode."""
 
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from shared.job_context import JobContext
+from shared.job_context import JobContext, OutputFile
 from shared.job_kind import JobInput, JobResult, job
 from shared.job_outcome import Fail
 from shared.models import File
-from shared.rendition import Renditions
+from shared.rendition import RenditionInput, Renditions
+from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from worker.renditions import ImageFacts, RenderedImage, Rendition
+    from worker.renditions import ImageFacts, ImageLimits, RenderedImage, Rendition, RenditionFailure
 
 LONGEST_STEM_BYTES = 200
+PICTURES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/avif", "image/heic"})
 
 
 class ImageResizeInput(JobInput):
@@ -104,57 +106,81 @@ class ImageResizeResult(JobResult):
     renditions: list[RenditionResult]
 
 
-@job("image.resize", queue="images", timeout=timedelta(minutes=10))
+@job(
+    "image.resize",
+    queue="images",
+    timeout=timedelta(minutes=2),
+    media_types=PICTURES,
+    max_file_bytes=lambda settings: settings.max_image_bytes,
+)
 def resize_image(job_input: ImageResizeInput, context: JobContext) -> ImageResizeResult:
-    """Make renditions of a stored picture that fit in boxes: upright, in sRGB, without metadata."""
+    """Make renditions of a stored picture from a single decode: upright, in sRGB, without metadata."""
     from worker.imaging import inspect_image  # noqa: PLC0415 - the front imports this module, but not Pillow
-    from worker.renditions import ImageError, Rendition  # noqa: PLC0415
+    from worker.renditions import ImageError  # noqa: PLC0415
 
     file = context.file(job_input.file_id)
-    wanted = [
-        Rendition(each.width, each.height, None if each.format == "keep" else each.format, each.quality or 85)
-        for each in job_input.renditions
-    ]
     try:
         with context.local_path(file) as path:
             facts = inspect_image(path)
-            renditions = _render(context, file, path, facts, wanted)
+            made = _render(job_input, context, file, path, facts)
     except ImageError as error:
-        detail = str(error)
-        raise Fail(error.code, f"{detail[:1].upper()}{detail[1:]}.") from error
+        raise Fail(error.code, _sentence(str(error))) from error
+    failed = [each.error for each in made if each.error is not None]
+    if len(failed) == len(made):
+        raise Fail(failed[0].code, failed[0].detail)
     return ImageResizeResult(
         original=OriginalPicture(width=facts.width, height=facts.height, format=facts.format, frames=facts.frames),
         poster=facts.frames > 1,
-        partial=any(each.error is not None for each in renditions),
-        renditions=renditions,
+        partial=bool(failed),
+        renditions=made,
     )
 
 
 def _render(
-    context: JobContext, file: File, path: Path, facts: "ImageFacts", wanted: list["Rendition"]
-) -> list[RenditionResult]:  # fmt: skip
+    job_input: ImageResizeInput, context: JobContext, file: File, path: Path, facts: "ImageFacts"
+) -> list[RenditionResult]:
     from worker.imaging import render  # noqa: PLC0415
     from worker.renditions import MEDIA_TYPES  # noqa: PLC0415
+
+    wanted = [_wanted(each) for each in job_input.renditions]
 
     def report(done: int) -> None:
         context.progress(done, len(wanted), f"{done} of {len(wanted)} renditions")
 
     context.progress(0, len(wanted))
     with ExitStack() as stack:
+        scopes = [stack.enter_context(ExitStack()) for _ in wanted]
         outputs = [
-            stack.enter_context(
+            scope.enter_context(
                 context.output(_name_of(file.name, facts, each), MEDIA_TYPES[each.format_of(facts.format)])
             )
-            for each in wanted
+            for scope, each in zip(scopes, wanted, strict=True)
         ]
         rendered = render(
             path, wanted, [each.stream for each in outputs], report,
-            max_pixels=context.settings.max_image_pixels,
+            limits=_limits(context.settings), keep_copyright=job_input.keep_copyright,
         )  # fmt: skip
-        return [
-            _describe(index, output.file_id, each)
-            for index, (output, each) in enumerate(zip(outputs, rendered, strict=True))
-        ]
+        return [_settle(*each) for each in zip(range(len(wanted)), scopes, outputs, rendered, strict=True)]
+
+
+def _wanted(asked: RenditionInput) -> "Rendition":
+    from worker.renditions import Rendition  # noqa: PLC0415
+
+    image_format = None if asked.format == "keep" else asked.format
+    return Rendition(**asked.model_dump(exclude={"format"}), format=image_format)
+
+
+def _limits(settings: Settings) -> "ImageLimits":
+    from worker.renditions import ImageLimits  # noqa: PLC0415
+
+    return ImageLimits(
+        pixels=settings.max_image_pixels,
+        frames=settings.max_image_frames,
+        scans=settings.max_image_scans,
+        metadata_bytes=settings.max_image_metadata_bytes,
+        output_pixels=settings.max_image_output_pixels,
+        bytes=settings.max_image_bytes,
+    )
 
 
 def _name_of(name: str, facts: "ImageFacts", rendition: "Rendition") -> str:
@@ -165,15 +191,34 @@ def _name_of(name: str, facts: "ImageFacts", rendition: "Rendition") -> str:
     return f"{stem}-{width}x{height}.{'jpg' if image_format == 'jpeg' else image_format}"
 
 
-def _describe(index: int, file_id: UUID, rendered: "RenderedImage") -> RenditionResult:
+def _settle(
+    index: int, scope: ExitStack, output: OutputFile, rendered: "RenderedImage | RenditionFailure"
+) -> RenditionResult:
+    from worker.renditions import RenditionFailure  # noqa: PLC0415
+
+    if isinstance(rendered, RenditionFailure):
+        # An output that is left by an error is dropped.
+        with suppress(_NothingMade), scope:
+            raise _NothingMade
+        nothing: dict[str, Any] = dict.fromkeys(RenditionResult.model_fields)
+        error = RenditionError(code=rendered.code, detail=_sentence(rendered.detail))
+        return RenditionResult(**(nothing | {"index": index, "error": error}))
     return RenditionResult(
         index=index,
-        file_id=file_id,
+        file_id=output.file_id,
         width=rendered.width,
         height=rendered.height,
         format=rendered.format,
         media_type=rendered.media_type,
         size=rendered.size,
-        link=f"/v1/files/{file_id}/content",
+        link=f"/v1/files/{output.file_id}/content",
         error=None,
     )
+
+
+class _NothingMade(Exception):
+    """Leaves an output of which nothing is to be kept."""
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, func, select, text, tuple_
 from sqlalchemy.orm import Session
 
 from shared.database import driver_connection
-from shared.errors import FileNotFound, IllegalTransition
+from shared.errors import FileNotFound, FileTooLarge, IllegalTransition, MediaTypeNotAllowed
 from shared.ids import id_for, moment_of
 from shared.job_context import JobContext
 from shared.job_filter import REACH, ROW, BulkAction, JobCriteria, matching
@@ -137,6 +137,7 @@ def _purge(session: Session, job_ids: Sequence[UUID]) -> int:
 class _Retrying:
     def __init__(self, context: JobContext) -> None:
         self._bulk_id = context.job_id
+        self._settings = context.settings
         self._kinds: dict[str, JobKind] = load_job_kinds(context.settings.job_modules)
 
     def retry(self, session: Session, job_ids: Sequence[UUID]) -> int:
@@ -147,7 +148,8 @@ class _Retrying:
     def _retry_one(self, session: Session, old: JobRow) -> bool:
         new_id = id_for(moment_of(self._bulk_id), f"bulk:{self._bulk_id}:{old.id}")
         try:
-            enqueue_in_worker(driver_connection(session), retried(old, self._kinds.get(old.kind), new_id))
-        except (IllegalTransition, FileNotFound):
+            new = retried(old, self._kinds.get(old.kind), self._settings, new_id)
+            enqueue_in_worker(driver_connection(session), new)
+        except (IllegalTransition, FileNotFound, FileTooLarge, MediaTypeNotAllowed):
             return False
         return True

@@ -17,6 +17,7 @@ from shared.job_kind import JobKind
 from shared.job_queue import cancel_job, delete_job, enqueue_in_worker, read_job
 from shared.job_retry import RETRYABLE, retried
 from shared.job_state import TERMINAL, JobState
+from shared.settings import Settings
 from tests import factories
 from tests.conftest import Owner
 from tests.integration.ledger import ledger_model
@@ -148,7 +149,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if old is None:
             return
         try:
-            new = retried(old, self.bench.kind)
+            new = retried(old, self.bench.kind, Settings.model_validate({}))
         except IllegalTransition:
             assert self.state(job_id) not in RETRYABLE
             self.saw("no retry")
