@@ -61,6 +61,13 @@ class UploadRules:
             return media_type in patterns
         return any(fnmatchcase(media_type, pattern) for pattern in patterns)
 
+    def identify(self, head: bytes) -> str:
+        """Tell the type of a content by its first bytes; raises `MediaTypeNotAllowed`."""
+        media_type = sniff(head)
+        if not self.allows(media_type):
+            raise MediaTypeNotAllowed(f"The content is {media_type}, which is not allowed.")
+        return media_type
+
 
 class HashOnly:
     """Stands in for a blob of which nothing is to be kept but the hash."""
@@ -170,9 +177,7 @@ class IncomingFile:
             await rows.renew(self.id)
 
     def _identify(self) -> None:
-        self.media_type = sniff(bytes(self._block[:HEAD_BYTES]))
-        if not self._rules.allows(self.media_type):
-            raise MediaTypeNotAllowed(f"The content is {self.media_type}, which is not allowed.")
+        self.media_type = self._rules.identify(bytes(self._block[:HEAD_BYTES]))
 
     def _flush(self) -> None:
         block, self._block = self._block, bytearray()
