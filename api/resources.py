@@ -17,12 +17,14 @@ from api.job_changes import JobChanges
 from api.nudger import Nudger
 from api.passwords import Passwords
 from api.tokens import TokenReader
+from api.turns import Turns
 from shared.database import CONNECT_TIMEOUT_SECONDS, connection_options, make_async_engine
 from shared.job_kind import JobKind, load_job_kinds
 from shared.settings import Settings
 from shared.storage import Storage, open_storage
 
 LEDGER_CONNECTIONS = 8
+UPLOADS_FINISHING = 4
 _CANCEL_AGAIN_SECONDS = 0.1
 
 LedgerPool = AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]
@@ -47,6 +49,7 @@ class Resources:
     sessions: async_sessionmaker[AsyncSession]
     changes: JobChanges
     nudger: Nudger
+    finishing: Turns
 
     @property
     def job_retention(self) -> timedelta:
@@ -80,6 +83,7 @@ def make_resources(settings: Settings) -> Resources:
         sessions=async_sessionmaker(engine, expire_on_commit=False),
         changes=JobChanges(settings, ledger),
         nudger=Nudger(ledger),
+        finishing=Turns(UPLOADS_FINISHING),
     )
 
 
