@@ -1,23 +1,35 @@
-"""Renditions: what may be asked of a picture, how large it becomes, and what can be wrong with it. Decodes nothing."""
+"""Renditions: what may be asked of a picture, what is told of it, and what can be wrong with it. Decodes nothing."""
 
-import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
-ImageFormat = Literal["jpeg", "png", "webp"]
-SourceFormat = Literal["jpeg", "png", "webp", "gif", "avif"]
-Size = tuple[int, int]
+from worker.rendition_layout import Fit, Gravity, Layout, Size, lay_out
+
+ImageFormat = Literal["jpeg", "png", "webp", "avif"]
+SourceFormat = Literal["jpeg", "png", "webp", "avif", "gif", "heic"]
 
 MEDIA_TYPES: Mapping[SourceFormat, str] = MappingProxyType(
-    {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif", "avif": "image/avif"}
+    {
+        "jpeg": "image/jpeg",
+        "png": "image/png",
+        "webp": "image/webp",
+        "avif": "image/avif",
+        "gif": "image/gif",
+        "heic": "image/heic",
+    }
 )
+DEFAULT_QUALITY: Mapping[ImageFormat, int] = MappingProxyType({"jpeg": 85, "png": 100, "webp": 80, "avif": 65})
+"""What looks much the same to the eye; PNG loses nothing at any."""
+
 _KEPT: Mapping[SourceFormat, ImageFormat] = MappingProxyType(
-    {"jpeg": "jpeg", "png": "png", "webp": "webp", "gif": "png", "avif": "webp"}
+    {"jpeg": "jpeg", "png": "png", "webp": "webp", "avif": "avif", "gif": "png", "heic": "jpeg"}
 )
-_LONGEST_SIDE: Mapping[ImageFormat, int] = MappingProxyType({"jpeg": 65_500, "png": 2**31 - 1, "webp": 16_383})
+_BACKGROUND = re.compile(r"#[0-9a-fA-F]{6}([0-9a-fA-F]{2})?")
 _LONGEST_BOX = 65_500
+_NEED_BOTH_SIDES = ("cover", "pad", "exact")
 
 
 class ImageError(ValueError):
@@ -33,53 +45,104 @@ class UnreadableImage(ImageError):
 
 
 class ImageTooLarge(ImageError):
-    """Says that a picture has more pixels than may be decoded."""
+    """Says that a picture has more pixels than may be decoded, or needs more memory than there is for it."""
 
     code = "image_too_large"
 
 
+class ImageFileTooLarge(ImageError):
+    """Says that a picture's file has too many bytes."""
+
+    code = "image_file_too_large"
+
+
+class ImageTooManyFrames(ImageError):
+    """Says that an animation has too many frames."""
+
+    code = "image_too_many_frames"
+
+
+class ImageTooManyScans(ImageError):
+    """Says that a JPEG goes over its pixels too often."""
+
+    code = "image_too_many_scans"
+
+
+class ImageMetadataTooLarge(ImageError):
+    """Says that a picture carries too much beside its pixels, or in too many pieces."""
+
+    code = "image_metadata_too_large"
+
+
 class RenditionTooLarge(ImageError):
-    """Says that a rendition would be longer than its format can hold."""
+    """Says that a rendition has more pixels than may be made, or a longer side than its format can hold."""
 
     code = "rendition_too_large"
 
 
+class RenditionNotEncoded(ImageError):
+    """Says that an encoder refused a rendition."""
+
+    code = "rendition_not_encoded"
+
+
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """Is a bounding box in pixels, a format (None keeps the picture's own) and a quality from 1 to 100.
+    """Is what is asked for: a box in pixels, how the picture fits it, and how it is written.
 
-    Raises `ValueError` for a box without a side, or a side or quality out of range. PNG ignores the quality.
+    - `inside`: the whole picture within the box, of which one side is enough.
+    - `cover`: the box filled; what lies outside of it is cut off, and `gravity` says what stays.
+    - `pad`: as `inside`, on a canvas of exactly the box in the colour of `background`; `gravity` says where.
+    - `exact`: the whole picture stretched to the box.
+
+    Without `enlarge` no pixel is made of less than a pixel of the original. Where the box is larger, `inside` and `pad`
+    take the picture at its own size (the canvas of `pad` is the box all the same), while `cover` and `exact` give the
+    largest picture of the box's proportions that fits into the original: 300 by 200 of 150 by 150 is 150 by 100.
+
+    `format` None keeps the picture's own; GIF becomes PNG and HEIC JPEG. `quality` is from 1 to 100 (None: by format);
+    PNG ignores it, and from 90 on more of the original is decoded. `background` is `#rrggbb` or `#rrggbbaa`; JPEG has
+    no alpha and takes the colour as opaque.
+    Raises `ValueError` for a side that is missing or out of range, and for a quality or background that is none.
     """
 
     width: int | None
     height: int | None
+    fit: Fit = "inside"
+    gravity: Gravity = "center"
     format: ImageFormat | None = None
-    quality: int = 85
+    quality: int | None = None
+    progressive: bool = True
+    background: str = "#ffffff"
+    enlarge: bool = False
 
     def __post_init__(self) -> None:
         sides = [side for side in (self.width, self.height) if side is not None]
         if not sides:
             raise ValueError("a rendition needs a width, a height or both")
+        if self.fit in _NEED_BOTH_SIDES and len(sides) != len(("width", "height")):
+            raise ValueError(f"{self.fit} needs a width and a height")
         if any(not 1 <= side <= _LONGEST_BOX for side in sides):
             raise ValueError(f"a rendition's side is from 1 to {_LONGEST_BOX} pixels")
-        if not 1 <= self.quality <= 100:  # noqa: PLR2004 - the range that every encoder shares
+        if self.quality is not None and not 1 <= self.quality <= 100:  # noqa: PLR2004 - the range of every encoder
             raise ValueError("a rendition's quality is from 1 to 100")
+        if not _BACKGROUND.fullmatch(self.background):
+            raise ValueError("a background is #rrggbb or #rrggbbaa")
+
+    def layout_of(self, original: Size) -> Layout:
+        """Work out which part of an original becomes how many pixels, and where they lie."""
+        return lay_out(original, self.width, self.height, self.fit, self.gravity, enlarge=self.enlarge)
 
     def size_of(self, original: Size) -> Size:
-        """Give the largest size inside the box with the original's proportions, each side at least 1 pixel.
-
-        The side that touches the box is exact, the other is rounded half up. Never larger than the original.
-        """
-        width, height = original
-        box_width = width if self.width is None else min(self.width, width)
-        box_height = height if self.height is None else min(self.height, height)
-        if box_width * height <= box_height * width:
-            return box_width, max(1, (2 * height * box_width + width) // (2 * width))
-        return max(1, (2 * width * box_height + height) // (2 * height)), box_height
+        """Give the size of what is written for an original of this size as displayed."""
+        return self.layout_of(original).canvas
 
     def format_of(self, source: SourceFormat) -> ImageFormat:
-        """Give the format to write: the one asked for, else the picture's own; GIF becomes PNG and AVIF WebP."""
+        """Give the format to write: the one asked for, else the picture's own or what comes nearest."""
         return self.format or _KEPT[source]
+
+    def quality_in(self, image_format: ImageFormat) -> int:
+        """Give the quality to write with: the one asked for, else the format's default."""
+        return self.quality or DEFAULT_QUALITY[image_format]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +154,17 @@ class RenderedImage:
     format: ImageFormat
     media_type: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class RenditionFailure:
+    """Says why a rendition could not be made though the picture is fine; what its target holds is worth nothing.
+
+    `code` and `detail` are those of `RenditionTooLarge` or `RenditionNotEncoded`; both are public.
+    """
+
+    code: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +187,20 @@ class ImageFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRendition:
-    """Is what one rendition becomes for one picture; `index` is its place among those asked for."""
+class ImageLimits:
+    """Is how much of a picture is decoded, and how much is made of it; the defaults fit a worker's child of 2 GiB.
 
-    index: int
-    size: Size
-    format: ImageFormat
-    quality: int
-
-
-def plan(renditions: Sequence[Rendition], facts: ImageFacts) -> list[PlannedRendition]:
-    """Give what each rendition becomes, the largest first.
-
-    Raises `RenditionTooLarge` when a format cannot hold its rendition's size.
+    - `pixels`: 60 megapixels, above what phones and nearly all cameras write; they take 240 MB, up to three times.
+    - `frames`: of an animation, though only its first is decoded: what has more is a film.
+    - `scans`: of a JPEG. Progressive ones have 10 or so, and each goes over all pixels again.
+    - `metadata_bytes`: all there is beside the pixels. Depth maps and the like in XMP take a few megabytes.
+    - `output_pixels`: of all renditions together: the original's size once, and two thirds of it in smaller ones.
+    - `bytes`: of the file. WebP, AVIF and HEIC are held in memory whole.
     """
-    planned = [
-        PlannedRendition(index, each.size_of((facts.width, facts.height)), each.format_of(facts.format), each.quality)
-        for index, each in enumerate(renditions)
-    ]
-    for each in planned:
-        limit = _LONGEST_SIDE[each.format]
-        if max(each.size) > limit:
-            width, height = each.size
-            raise RenditionTooLarge(f"{width} by {height} pixels: a side of a {each.format} has {limit} at most")
-    return sorted(planned, key=lambda each: math.prod(each.size), reverse=True)
+
+    pixels: int = 60_000_000
+    frames: int = 1_000
+    scans: int = 64
+    metadata_bytes: int = 16 * 1024 * 1024
+    output_pixels: int = 100_000_000
+    bytes: int = 256 * 1024 * 1024

@@ -90,15 +90,15 @@ def test_broken_exif_is_ignored() -> None:
 
 def test_a_turn_inside_avif_is_undone() -> None:
     stored, exif = turned(corners(), 6)
-    assert looks_upright(render_one(encoded(stored, "AVIF", exif=exif), Rendition(80, None, "png")))
+    assert looks_upright(render_one(encoded(stored, "AVIF", exif=exif), Rendition(80, None, format="png")))
 
 
 def test_renditions_come_in_the_order_asked_and_progress_counts_them(tmp_path: Path) -> None:
     renditions = [
-        Rendition(40, None, "png"),
-        Rendition(120, None, "webp"),
+        Rendition(40, None, format="png"),
+        Rendition(120, None, format="webp"),
         Rendition(80, None),
-        Rendition(80, None, "png"),
+        Rendition(80, None, format="png"),
     ]
     targets = [tmp_path / str(index) for index in range(4)]
     counted: list[int] = []
@@ -157,14 +157,14 @@ def whole_deep_field() -> io.BytesIO:
 
 
 def test_a_cascade_is_as_good_as_a_single_rendition() -> None:
-    cascade = rendered(whole_deep_field(), Rendition(600, None, "png"), Rendition(120, None, "png"))[1][1]
-    alone = render_one(whole_deep_field(), Rendition(120, None, "png"))
+    cascade = rendered(whole_deep_field(), Rendition(600, None, format="png"), Rendition(120, None, format="png"))[1][1]
+    alone = render_one(whole_deep_field(), Rendition(120, None, format="png"))
     assert 0 < mean_difference(cascade, alone) < 2
 
 
 @pytest.mark.parametrize("widths", [(400,), (390, 120), (110,)])
 def test_a_jpeg_decoded_at_a_fraction_is_as_good_as_the_whole(widths: tuple[int, ...]) -> None:
-    renditions = [Rendition(width, None, "png") for width in widths]
+    renditions = [Rendition(width, None, format="png") for width in widths]
     partly = rendered(SAMPLES / "deep-field.jpg", *renditions)
     wholly = rendered(whole_deep_field(), *renditions)
     fraction = 1000 // (widths[0] * (2 if len(widths) == 1 else 1.25))
@@ -176,14 +176,14 @@ def test_a_jpeg_decoded_at_a_fraction_is_as_good_as_the_whole(widths: tuple[int,
 
 def test_a_fraction_that_does_not_divide_the_width_moves_nothing() -> None:
     ramp = Image.linear_gradient("L").rotate(90).resize((41, 33))
-    exact = render_one(encoded(ramp, "PNG"), Rendition(4, None, "png"))
-    image = render_one(encoded(ramp, "JPEG", quality=100), Rendition(4, None, "png"))
+    exact = render_one(encoded(ramp, "PNG"), Rendition(4, None, format="png"))
+    image = render_one(encoded(ramp, "JPEG", quality=100), Rendition(4, None, format="png"))
     assert mean_difference(image, exact) < 4
 
 
 @pytest.mark.parametrize("image_format", ["jpeg", "webp"])
 def test_quality_decides_the_size(image_format: ImageFormat) -> None:
-    asked = [Rendition(400, None, image_format, quality) for quality in (20, 60, 95)]
+    asked = [Rendition(400, None, format=image_format, quality=quality) for quality in (20, 60, 95)]
     sizes = [written.size for written, *_ in rendered(SAMPLES / "deep-field.jpg", *asked)]
     assert sizes[0] * 1.5 < sizes[1] < sizes[2] / 1.5
 

@@ -36,10 +36,10 @@ def test_colours_are_converted_to_srgb(image_format: str) -> None:
     image = Image.new("RGB", (60, 60), colour)
     lossless = {"lossless": True} if image_format == "WEBP" else {"quality": 100}
     converted = render_one(
-        encoded(image, image_format, icc_profile=adobe_rgb_profile(), **lossless), Rendition(30, None, "png")
+        encoded(image, image_format, icc_profile=adobe_rgb_profile(), **lossless), Rendition(30, None, format="png")
     )
     assert far_apart(colour_at(converted, (15, 15)), meant) <= 3
-    untouched = render_one(encoded(image, image_format, **lossless), Rendition(30, None, "png"))
+    untouched = render_one(encoded(image, image_format, **lossless), Rendition(30, None, format="png"))
     assert far_apart(colour_at(untouched, (15, 15)), colour) <= 2
 
 
@@ -90,21 +90,21 @@ def test_cmyk_becomes_rgb_by_its_profile_if_it_has_one(
     options = {"icc_profile": profile} if profile else {}
     stream = encoded(Image.new("CMYK", (60, 60), (255, 0, 0, 0)), "JPEG", quality=100, **options)
     assert inspect_image(stream).mode == "CMYK"
-    image = render_one(stream, Rendition(30, None, image_format, 100))
+    image = render_one(stream, Rendition(30, None, format=image_format, quality=100))
     assert image.mode == "RGB"
     assert far_apart(colour_at(image, (15, 15)), meant) <= 4
 
 
 @pytest.mark.parametrize("image_format", ["png", "webp"])
 def test_alpha_is_kept(image_format: ImageFormat) -> None:
-    image = render_one(encoded(half_transparent(), "PNG"), Rendition(45, None, image_format, 100))
+    image = render_one(encoded(half_transparent(), "PNG"), Rendition(45, None, format=image_format, quality=100))
     assert image.mode == "RGBA"
     assert [colour_at(image, (x, 7))[3] for x in (7, 22, 37)] == [255, 128, 0]
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 def test_alpha_is_laid_on_white_for_jpeg(mode: str) -> None:
-    image = render_one(encoded(half_transparent(mode), "PNG"), Rendition(45, None, "jpeg", 100))
+    image = render_one(encoded(half_transparent(mode), "PNG"), Rendition(45, None, format="jpeg", quality=100))
     assert image.mode == mode.removesuffix("A")
     for x, grey in ((7, 0), (22, 127), (37, 255)):
         assert far_apart(colour_at(image, (x, 7)), (grey,) * len(image.getbands())) <= 4
@@ -124,7 +124,7 @@ def test_a_palette_with_transparency_becomes_true_colour() -> None:
     for image_format in ("PNG", "GIF"):
         stream = encoded(image, image_format, transparency=0)
         assert inspect_image(stream).has_alpha
-        small = render_one(stream, Rendition(30, None, "png"))
+        small = render_one(stream, Rendition(30, None, format="png"))
         assert small.mode == "RGBA"
         assert colour_at(small, (5, 15))[3] == 0
         assert colour_at(small, (25, 15)) == (200, 100, 50, 255)

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -6,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.unit.imaging_pictures import corners, encoded
 from worker.imaging import render
-from worker.renditions import Rendition, RenditionTooLarge, Size
+from worker.rendition_layout import Size
+from worker.renditions import RenderedImage, Rendition, RenditionFailure
 
 sides = st.integers(1, 65_500)
 boxes = st.none() | sides
@@ -55,11 +57,12 @@ def test_a_senseless_rendition_is_refused(width: int | None, height: int | None,
         Rendition(width, height, quality=quality)
 
 
-def test_a_format_that_cannot_hold_the_size_is_refused_before_anything_is_written(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    target = tmp_path_factory.mktemp("out") / "long.webp"
+def test_a_format_that_cannot_hold_the_size_fails_that_rendition_alone(tmp_path: Path) -> None:
     strip = encoded(corners(16_384, 2), "PNG")
-    with pytest.raises(RenditionTooLarge, match="16384 by 2 pixels: a side of a webp has 16383 at most"):
-        render(strip, [Rendition(20_000, None, "webp")], [target])
-    assert not target.exists()
+    long = Rendition(20_000, None, format="webp")
+    failure, made = render(strip, [long, Rendition(100, None)], [tmp_path / "long.webp", tmp_path / "short.png"])
+    detail = "16384 by 2 pixels: a side of a webp has 16383 at most"
+    assert failure == RenditionFailure("rendition_too_large", detail)
+    assert made == RenderedImage(100, 1, "png", "image/png", (tmp_path / "short.png").stat().st_size)
+    assert not (tmp_path / "long.webp").exists()
+    assert render(strip, [long], [tmp_path / "long.webp"]) == [failure]
