@@ -4,7 +4,7 @@ import re
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -200,9 +200,9 @@ def _settle(
         # An output that is left by an error is dropped.
         with suppress(_NothingMade), scope:
             raise _NothingMade
-        nothing: dict[str, Any] = dict.fromkeys(RenditionResult.model_fields)
         error = RenditionError(code=rendered.code, detail=_sentence(rendered.detail))
-        return RenditionResult(**(nothing | {"index": index, "error": error}))
+        nothing = dict.fromkeys(RenditionResult.model_fields)
+        return RenditionResult.model_validate({**nothing, "index": index, "error": error})
     return RenditionResult(
         index=index,
         file_id=output.file_id,
