@@ -14,6 +14,7 @@ from shared.errors import JobyardError
 from shared.job_kind import JobKind, JobResult
 from shared.job_outcome import Fail, Outcome, Retry, Snooze
 from shared.job_queue import enqueue_in_worker
+from shared.quota import require_room_in_worker
 from worker import ledger
 from worker.child import WorkerStopping
 from worker.context import AttemptContext
@@ -103,7 +104,11 @@ def full_jitter(kind: JobKind, attempt: int) -> timedelta:
 def finish(
     connection: Connection[Any], held: Claim, context: AttemptContext, result: JobResult, progress: Progress | None
 ) -> Ending | None:
-    """Record success, with the output files and follow-up jobs in the same transaction; None when the claim is lost."""
+    """Record success, with the output files and follow-up jobs in the same transaction; None when the claim is lost.
+
+    Nothing of it is recorded, and `Fail` is raised, when the outputs exceed their owner's quota or a follow-up cannot
+    have the files that it needs: another attempt would do no better.
+    """
     recorded = result.model_dump(mode="json")
     if not context.outputs and not context.follow_ups:
         return ledger.succeed(connection, held, recorded, progress)
@@ -117,6 +122,11 @@ def finish(
                 (output.file_id, held.owner_id, output.name, output.media_type, output.size, output.sha256,
                  output.storage_key, held.job_id, context.settings.output_retention),
             )  # fmt: skip
-        for follow_up in context.follow_ups:
-            enqueue_in_worker(connection, follow_up)
+        try:
+            if context.outputs:
+                require_room_in_worker(connection, context.settings, held.owner_id)
+            for follow_up in context.follow_ups:
+                enqueue_in_worker(connection, follow_up)
+        except JobyardError as error:
+            raise Fail(error.code, error.detail) from error
     return ending

@@ -4,7 +4,7 @@
                                                │
                       the heartbeat watches ◄─ handler runs
                                                │
-        returned ─► succeeded, outputs and follow-ups in the same transaction ─► SUCCESS
+        returned ─► succeeded, outputs and follow-ups in the same transaction ─► SUCCESS; if they do not fit, failed
         raised   ─► retrying | failed | cancelled | queued, as the ledger decides ─► RETRY | FAILURE | Ignore
 
 One runner exists per process. What needs a connection or a thread begins after the fork, in `begin_child`.
@@ -15,12 +15,14 @@ import mmap
 import os
 import socket
 from datetime import datetime
+from typing import NoReturn
 from uuid import UUID
 
 from celery.exceptions import Ignore
 from celery.exceptions import Retry as CeleryRetry
 
 from shared.job_kind import JobKind
+from shared.job_outcome import Fail
 from shared.job_state import WAITING, JobState
 from shared.settings import Settings
 from worker import ledger
@@ -101,8 +103,12 @@ class Runner:
             report = context.last_progress
             try:
                 ending = child.record(held, lambda connection: finish(connection, held, context, result, report))
-            finally:
+            except Fail as refused:
+                self._end(child, kind, child.heartbeat.release(), context, refused)
+            except BaseException:
                 child.heartbeat.release()
+                raise
+            child.heartbeat.release()
             # The rescue ends a last attempt under this very fence: what it made is as lost as any other's.
             if ending.state != JobState.SUCCEEDED:
                 raise AttemptLost
@@ -110,7 +116,9 @@ class Runner:
             if context.follow_ups or _frees_a_place(kind, held):
                 child.nudge()
 
-    def _end(self, child: Child, kind: JobKind, watch: Watch, context: AttemptContext, raised: BaseException) -> None:
+    def _end(
+        self, child: Child, kind: JobKind, watch: Watch, context: AttemptContext, raised: BaseException
+    ) -> NoReturn:
         held = watch.held
         verdict = judge(raised, kind, held, past_deadline=watch.past_deadline)
         context.discard_outputs()
