@@ -60,12 +60,7 @@ async def head_file_content(request: Request, resources: ResourcesDep, access: A
 
 @router.post("/link", status_code=201, responses=problems(401, 404))
 async def create_file_link(
-    request: Request,
-    response: Response,
-    caller: CallerDep,
-    resources: ResourcesDep,
-    file_id: UUID,
-    order: LinkOrder | None = None,
+    request: Request, response: Response, caller: CallerDep, resources: ResourcesDep, file_id: UUID, order: LinkOrder
 ) -> Link:
     """Make a link that reads the file's content without a token until it expires. It cannot be taken back by itself.
 
@@ -73,6 +68,4 @@ async def create_file_link(
     """
     response.headers["Cache-Control"] = "no-store"
     file = await files.read_file(resources, caller.user_id, file_id)
-    return make_link(
-        resources.links, request, resources.settings.public_url, file.id, order or LinkOrder.model_validate({})
-    )
+    return make_link(resources.links, request, resources.settings.public_url, file.id, order)

@@ -12,6 +12,7 @@ from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
 from schemathesis.python import asgi
 from schemathesis.specs.openapi.checks import (
     allow_header_conformance,
+    ignored_auth,
     negative_data_rejection,
     positive_data_acceptance,
     unsupported_method,
@@ -115,6 +116,9 @@ def _excluded(case: Case) -> list[Check]:
     if case.media_type == "multipart/form-data":
         # Whatever a part named `files` holds is a file: on the wire there is no wrong type for it.
         excluded.append(negative_data_rejection)
+    if case.path == "/v1/files/{file_id}/content":
+        # Of its two ways in, a token or a signed link, the check knows the parameter of the link alone.
+        excluded.append(ignored_auth)
     if case.path in {"/v1/files/batch", "/v1/jobs/bulk"}:
         # It is also a place where an id could stand: GET and DELETE say that it is none.
         excluded += [unsupported_method, allow_header_conformance]
