@@ -64,10 +64,12 @@ class _LocalReader(BlobReader):
     def read(self, size: int | None = -1, /) -> bytes:
         """Read up to `size` bytes, all without; nothing at the end."""
         wanted = -1 if size is None else size
-        if self._left is None:
-            return self._file.read(wanted) or b""
-        chunk = self._file.read(self._left if wanted < 0 else min(wanted, self._left)) or b""
-        self._left -= len(chunk)
+        if self._left is not None:
+            wanted = self._left if wanted < 0 else min(wanted, self._left)
+        with _reading():
+            chunk = self._file.read(wanted) or b""
+        if self._left is not None:
+            self._left -= len(chunk)
         return chunk
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:

@@ -103,7 +103,10 @@ class BlobWriter(RawIOBase):
 
 
 class BlobReader(RawIOBase):
-    """Is a blob, or a range of it, being read from front to back; `total` is the whole blob's size in bytes."""
+    """Is a blob, or a range of it, being read from front to back; `total` is the whole blob's size in bytes.
+
+    Reading raises `StorageUnavailable`. A blob that was cut short behind our back ends early.
+    """
 
     total: int
 
