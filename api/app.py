@@ -24,8 +24,11 @@ from api.routes import (
     image_presets,
     images,
     jobs,
+    uploads,
     users,
 )
+from api.tus_headers import EXPOSED_HEADERS as TUS_HEADERS
+from api.tus_protocol import TusProtocol
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 
@@ -57,10 +60,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(jobs.router)
     app.include_router(files.router)
     app.include_router(file_content.router)
+    app.include_router(uploads.router)
     app.include_router(images.make_router(resources.kinds))
     app.include_router(image_presets.router)
     app.include_router(admin.router)
     docs.mount_docs(app)
+    app.add_middleware(TusProtocol)
     app.add_middleware(RequestLimits)
     _allow_origins(app, settings)
     app.openapi = lambda: openapi.describe(app, bodies)
@@ -84,6 +89,7 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
             "Jobyard-Existing",
             REPLAYED,
             "X-Request-ID",
+            *TUS_HEADERS,
             "Accept-Ranges",
             "Content-Disposition",
             "Content-Range",

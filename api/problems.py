@@ -33,7 +33,7 @@ STATUS_TEXTS = {
     405: "The method is not allowed here.",
     409: "The state of the resource does not allow this.",
     410: "It was there, and is gone.",
-    412: "The protocol's version is missing or not supported.",
+    412: "A precondition that the request names does not hold.",
     413: "The request is larger than allowed.",
     415: "The content's type is not allowed.",
     416: "The range lies outside the content.",
