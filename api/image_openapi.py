@@ -19,7 +19,7 @@ def image_body() -> dict[str, Any]:
     renditions, preset = (schema["properties"][name]["anyOf"][0] for name in ("renditions", "preset"))
     form = form_schema(
         {
-            "file": BINARY | {"description": "The picture: JPEG, PNG, WebP, GIF or AVIF."},
+            "file": BINARY | {"description": "The picture: JPEG, PNG, WebP, GIF, AVIF, or HEIC where it can be read."},
             "renditions": {
                 "type": "string",
                 "contentMediaType": "application/json",

@@ -32,7 +32,7 @@ class RenditionInput(BaseModel):
     )
     gravity: Gravity = Field("center", description="What `cover` keeps, and where `pad` puts the picture.")
     format: Literal["keep", "jpeg", "png", "webp", "avif"] = Field(
-        "keep", description="`keep` is the picture's own; GIF becomes PNG."
+        "keep", description="`keep` is the picture's own; GIF becomes PNG, HEIC JPEG."
     )
     quality: int | None = Field(
         None, ge=1, le=100, strict=True, description="Of JPEG, WebP and AVIF; null is the format's default."

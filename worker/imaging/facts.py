@@ -26,16 +26,16 @@ _WALKS: tuple[tuple[bytes, Callable[[BinaryIO, Pieces], None]], ...] = (
 )
 
 
-def inspect_image(source: Source) -> ImageFacts:
+def inspect_image(source: Source, limits: ImageLimits = _INSPECTION) -> ImageFacts:
     """Read a picture's facts without decoding its pixels; a stream is left open.
 
-    Raises `UnreadableImage`, `ImageTooLarge` above 178 megapixels, `ImageMetadataTooLarge` above 16 MiB, and `OSError`
-    when the disk fails.
+    Raises `UnreadableImage`, `ImageTooLarge` above 178 megapixels, `ImageMetadataTooLarge` above 16 MiB unless other
+    limits are given, then all that `render` raises from the header; and `OSError` when the disk fails.
     """
     with stream_of(source) as stream:
-        pieces = count_pieces(stream, _INSPECTION)
-        with opened(stream) as image, decoding():
-            return facts_of(image, pieces)
+        pieces = count_pieces(stream, limits)
+        with opened(stream) as image:
+            return checked_facts(image, pieces)
 
 
 def count_pieces(stream: BinaryIO, limits: ImageLimits) -> Pieces:

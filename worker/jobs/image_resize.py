@@ -121,7 +121,7 @@ def resize_image(job_input: ImageResizeInput, context: JobContext) -> ImageResiz
     file = context.file(job_input.file_id)
     try:
         with context.local_path(file) as path:
-            facts = inspect_image(path)
+            facts = inspect_image(path, _limits(context.settings))
             made = _render(job_input, context, file, path, facts)
     except ImageError as error:
         raise Fail(error.code, _sentence(str(error))) from error

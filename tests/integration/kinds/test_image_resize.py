@@ -188,6 +188,14 @@ def test_copyright_is_kept_when_asked_and_nothing_else(yard: Yard) -> None:
     assert found == [{0x013B: "Ann", 0x8298: "2026 Ann"}, {}]
 
 
+def test_operators_may_let_in_more_metadata(yard: Yard) -> None:
+    yard.settings.max_image_metadata_bytes = 17 * 1024 * 1024
+    app_segment = b"\xff\xe5\xff\xff" + bytes(0xFFFD)
+    file_id = yard.store("a.jpg", NOISE[:2] + app_segment * 260 + NOISE[2:], "image/jpeg")
+    row = yard.run("image.resize", {"file_id": str(file_id), "renditions": [{"width": 10}]})
+    assert (row["state"], row["result"]["renditions"][0]["width"]) == ("succeeded", 10)
+
+
 def test_one_round_trip(yard: Yard, client: TestClient) -> None:
     sent: dict[str, Any] = {
         "files": {"file": ("corners.png", encoded(corners(), "PNG").getvalue())},
