@@ -75,8 +75,13 @@ def makers(client: TestClient, owner: Owner) -> dict[str, Make]:
         job = post("/v1/jobs", json={"kind": "test.echo", "input": {}})
         return post(job["links"]["cancel"])["id"] if next(cancelled) else job["id"]
 
+    def make_upload() -> str:
+        headers = owner.headers | {"Tus-Resumable": "1.0.0", "Upload-Length": "2"}
+        return client.post("/v1/uploads", headers=headers).headers["location"].rpartition("/")[2]
+
     return {
         "job_id": make_job,
+        "upload_id": make_upload,
         "file_id": lambda: post("/v1/files", content=PNG)["id"],
         "name": make_preset,
         "queue": lambda: next(queues),
@@ -106,6 +111,8 @@ def _with_what_exists(value: Any, makers: dict[str, Make]) -> Any:
 def _make_real(case: Case, makers: dict[str, Make]) -> None:
     case.path_parameters.update({name: makers[name]() for name in case.path_parameters if name in makers})
     case.query.pop("cursor", None)
+    if case.path.startswith("/v1/uploads"):
+        case.headers["Tus-Resumable"] = "1.0.0"
     if case.media_type == "application/json":
         case.body = _with_what_exists(case.body, makers)
 
