@@ -9,6 +9,8 @@ import pytest
 import schemathesis
 from fastapi.testclient import TestClient
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig
+from schemathesis.config._checks import NEGATIVE_DATA_REJECTION_EXPECTED_STATUSES as _REJECTIONS
+from schemathesis.config._checks import ChecksConfig, MissingRequiredHeaderConfig, NegativeDataRejectionConfig
 from schemathesis.python import asgi
 from schemathesis.specs.openapi.checks import (
     allow_header_conformance,
@@ -34,7 +36,11 @@ Make = Callable[[], str]
 
 def _config(headers: dict[str, str]) -> schemathesis.Config:
     generation = GenerationConfig(max_examples=EXAMPLES, deterministic=True, database="none", no_shrink=True)
-    project = ProjectConfig(headers=headers, generation=generation)
+    checks = ChecksConfig(
+        negative_data_rejection=NegativeDataRejectionConfig(expected_statuses=[*_REJECTIONS, "412"]),
+        missing_required_header=MissingRequiredHeaderConfig(expected_statuses=["400", "401", "412", "415", "422"]),
+    )
+    project = ProjectConfig(headers=headers, generation=generation, checks=checks)
     return schemathesis.Config(seed=SEED, projects=ProjectsConfig(default=project))
 
 
@@ -126,6 +132,9 @@ def _excluded(case: Case) -> list[Check]:
     if case.path == "/v1/files/{file_id}/content":
         # Of its two ways in, a token or a signed link, the check knows the parameter of the link alone.
         excluded.append(ignored_auth)
+    if case.path.startswith("/v1/uploads"):
+        # The check does not name the version of tus, and hears of that first.
+        excluded.append(unsupported_method)
     if case.path in {"/v1/files/batch", "/v1/jobs/bulk"}:
         # It is also a place where an id could stand: GET and DELETE say that it is none.
         excluded += [unsupported_method, allow_header_conformance]
