@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.app import create_app
+from api.tus_headers import BODY_TYPE
 from shared.job_kind import QUEUES
 from shared.settings import Settings
 from tests.conftest import Owner, make_owner
@@ -141,6 +142,7 @@ def _excluded(case: Case) -> list[Check]:
     return excluded
 
 
+schemathesis.serializer.alias(BODY_TYPE, "application/octet-stream")
 schema = schemathesis.pytest.from_fixture("api_schema")
 
 
