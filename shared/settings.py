@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     dispatch_window: int = Field(64, ge=1, le=10_000)
     dispatch_window_least: int = Field(4, ge=1, le=10_000)
     worker_concurrency: int = Field(2, ge=1)
+    worker_memory_bytes: int = Field(2 * 1024**3, ge=0)
     worker_health_file: Path = Path("var/worker-health.json")
     time_zone: str = "UTC"
     clean_files_crontab: str = "17 * * * *"

@@ -84,6 +84,10 @@ def _judge_error(error: BaseException, delay: timedelta) -> Verdict:
         case ValidationError():
             text = "The job's input or result does not fit its kind."
             return Verdict("failed", "invalid_values", text, unexpected=True)
+        case MemoryError():
+            # Trying again would need as much.
+            text = "The handler needed more memory than a worker's child may have."
+            return Verdict("failed", "out_of_memory", text, unexpected=True)
         case JobyardError(code=code, detail=detail):
             return Verdict("errored", code, detail, delay)
         case _:

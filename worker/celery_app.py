@@ -12,6 +12,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from shared.job_kind import QUEUES, JobKind, load_job_kinds
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
+from worker.memory_cap import cap_memory
 from worker.presence import connect_presence
 from worker.publisher import ORDINARY, URGENT
 from worker.runner import JobFailed, Runner
@@ -107,6 +108,7 @@ def _add_tick(app: Celery, runner: Runner) -> None:
 
 def _connect_signals(runner: Runner, settings: Settings) -> None:
     def begin_child(**_: object) -> None:
+        cap_memory(settings.worker_memory_bytes)
         runner.begin_child()
 
     def announce_stop(**_: object) -> None:

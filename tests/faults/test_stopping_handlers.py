@@ -42,6 +42,14 @@ def test_a_handler_that_exits_has_failed(yard: Yard) -> None:
     assert history(yard, path) == ["errored", "errored"]
 
 
+def test_a_handler_that_wants_too_much_memory_has_failed_and_its_child_lives_on(yard: Yard) -> None:
+    path = yard.enqueue("test.echo", {"ending": "hoard"}, max_attempts=2)
+    job = yard.wait(path)
+    assert (job["state"], job["error"]["code"], job["attempt"]) == ("failed", "out_of_memory", 1)
+    assert history(yard, path) == ["failed"]
+    assert yard.wait(yard.enqueue("test.echo", {"text": "next"}))["state"] == "succeeded"
+
+
 def test_a_handler_that_exits_during_a_stop_has_failed_all_the_same(yard: Yard) -> None:
     path, gate = begin(yard, "test.exit_at_gate", "exit")
     stop_worker(yard)

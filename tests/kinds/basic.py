@@ -36,6 +36,7 @@ def leave(*, words: Words, context: JobContext) -> None:
         "snooze": Snooze(timedelta(0)),
         "fail": Fail("bad_words", "These words will not do."),
         "crash": RuntimeError("a secret that must not be shown"),
+        "out_of_memory": MemoryError(),
         "cancel": Cancelled(),
     }
     if words.ending in endings:
@@ -48,6 +49,9 @@ def echo_words(words: Words, context: JobContext) -> Echo:
     leave(words=words, context=context)
     if words.ending == "hang":
         threading.Event().wait()
+    if words.ending == "hoard":
+        # Untouched, so it costs the machine nothing; but it counts.
+        return Echo(text=str(len(bytearray(3 * 1024**3))), attempt=context.attempt)
     if words.ending.startswith("output"):
         with context.output("words.txt", "text/plain") as output:
             output.stream.write(words.text.encode())

@@ -92,15 +92,21 @@ def test_what_an_unforeseen_exception_says_is_for_operators_only(
     assert "a secret that must not be shown" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("ending", "code", "detail"),
+    [
+        ("fail", "bad_words", "These words will not do."),
+        ("out_of_memory", "out_of_memory", "The handler needed more memory than a worker's child may have."),
+    ],
+)
 def test_a_permanent_failure_is_not_tried_again(
-    database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner
+    database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner, ending: str, code: str, detail: str
 ) -> None:
-    job_id = enqueue(database, kinds, owner, "fail")
+    job_id = enqueue(database, kinds, owner, ending)
     sequence = factories.dispatch(database, "default")[job_id]
-    with pytest.raises(JobFailed, match="bad_words"):
+    with pytest.raises(JobFailed, match=code):
         runner.run(kinds["test.echo"], str(job_id), sequence)
-    error = read(database, job_id)["error"]
-    assert error == {"code": "bad_words", "detail": "These words will not do.", "retryable": False}
+    assert read(database, job_id)["error"] == {"code": code, "detail": detail, "retryable": False}
 
 
 def test_a_snooze_costs_no_attempt(database: Database, runner: Runner, kinds: dict[str, JobKind], owner: Owner) -> None:
