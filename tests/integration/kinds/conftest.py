@@ -17,9 +17,9 @@ from psycopg.sql import SQL, Identifier
 from shared.ids import new_id
 from shared.job_events import CHANNEL
 from shared.job_kind import JobKind
-from shared.settings import Settings
 from shared.local_storage import LocalStorage
-from shared.storage import upload_key
+from shared.settings import Settings
+from shared.storage import Storage, open_storage, upload_key
 from tests import factories
 from tests.conftest import Owner
 from worker.runner import Runner
@@ -43,8 +43,8 @@ class Yard:
     owner: Owner
 
     @property
-    def storage(self) -> LocalStorage:
-        return LocalStorage(self.settings.storage_dir)
+    def storage(self) -> Storage:
+        return open_storage(self.settings)
 
     def store(
         self, name: str, content: bytes = b"", media_type: str = "text/plain", *,
@@ -52,15 +52,20 @@ class Yard:
     ) -> UUID:  # fmt: skip
         """Store a file that expires in this many days."""
         file_id = new_id()
-        with self.storage.writer(upload_key(file_id)) as writer:
-            writer.write(content)
-            writer.commit()
+        self.write(upload_key(file_id), content)
         owner_id = (owner or self.owner).id
         self.database.execute(
             _INSERT_FILE,
             (file_id, owner_id, name, media_type, len(content) if size is None else size, upload_key(file_id), days),
         )
         return file_id
+
+    def write(self, key: str, content: bytes = b"orphan") -> str:
+        """Write a blob."""
+        with self.storage.writer(key) as writer:
+            writer.write(content)
+            writer.commit()
+        return key
 
     def enqueue(self, kind: str, job_input: Row, **options: Any) -> UUID:
         return factories.enqueue(
@@ -81,8 +86,8 @@ class Yard:
         return row
 
     def path(self, file_id: UUID | str) -> Path:
-        """Give the path of a stored file's blob."""
-        return self.storage.path(self.read("files", file_id)["storage_key"])
+        """Give the path of a stored file's blob, in the local directory."""
+        return LocalStorage(self.settings.storage_dir).path(self.read("files", file_id)["storage_key"])
 
     def blobs(self) -> set[str]:
         """Name all blobs, half-written ones included."""
