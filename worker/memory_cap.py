@@ -1,4 +1,4 @@
-"""A cap on the memory of a worker's child: who wants more gets an error, instead of the machine getting a dead child."""
+"""A cap on the memory of a worker's child: who wants more gets an error, instead of the machine losing a child."""
 
 import logging
 import resource
