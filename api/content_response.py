@@ -14,7 +14,9 @@ logger = logging.getLogger(__name__)
 SMALLEST_BLOCK_BYTES = 64 * 1024
 FIRST_BLOCK_BYTES = 256 * 1024
 LARGEST_BLOCK_BYTES = 1024 * 1024
-"""A client that is fast costs the fewest hops between threads; one that is slow holds little memory."""
+"""A client that is fast costs the fewest hops between threads; one that is slow holds little memory: two blocks."""
+_GROWTH = 16
+"""A block is this part of what was sent at most: the first megabytes only fill the buffers of the system."""
 _SLOW_SECONDS = 0.1
 STALLED_SECONDS = 300
 """A client that takes not even the smallest block in this time has gone without saying so."""
@@ -48,7 +50,7 @@ class ContentResponse(Response):
 
     async def _send_blocks(self, send: Send, gone: "asyncio.Future[None]") -> None:
         clock = asyncio.get_running_loop().time
-        block, size, self._first = self._first, FIRST_BLOCK_BYTES, b""
+        block, size, sent, self._first = self._first, FIRST_BLOCK_BYTES, 0, b""
         while not gone.done():
             more = self._content.left > 0
             began = clock()
@@ -57,8 +59,11 @@ class ContentResponse(Response):
                 await send({"type": "http.response.body", "body": block, "more_body": more})
             if not more:
                 return
-            slow = clock() - began > _SLOW_SECONDS
-            size = max(size // 2, SMALLEST_BLOCK_BYTES) if slow else min(size * 2, LARGEST_BLOCK_BYTES)
+            sent += len(block)
+            if clock() - began > _SLOW_SECONDS:
+                size = max(size // 2, SMALLEST_BLOCK_BYTES)
+            elif size * 2 * _GROWTH <= sent:
+                size = min(size * 2, LARGEST_BLOCK_BYTES)
             block = await self._content.read(size)
 
 

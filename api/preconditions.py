@@ -2,12 +2,13 @@
 
 import re
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 
 from starlette.datastructures import Headers
 
 from shared.errors import JobyardError
 
+_DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y")
 _TAG = re.compile(r'(?:W/)?"[^"]*"')
 
 
@@ -67,9 +68,10 @@ def _joined(headers: Headers, name: str) -> str | None:
 
 
 def _date(value: str | None) -> datetime | None:
-    """Read an HTTP date; one that cannot be read is ignored, as the standard says."""
-    try:
-        date = parsedate_to_datetime(value) if value else None
-        return date.astimezone(UTC) if date is not None and date.tzinfo is not None else None
-    except (ValueError, OverflowError):
-        return None
+    """Read an HTTP date in any of its three forms; one that cannot be read is ignored, as the standard says."""
+    for form in _DATES:
+        try:
+            return datetime.strptime(value or "", form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    return None

@@ -56,26 +56,6 @@ def test_a_file_reads_as_it_was_stored(client: TestClient, owner: Owner) -> None
     assert client.get("/v1/files", headers=owner.headers).json()["items"] == [stored]
 
 
-@pytest.mark.parametrize(
-    ("name", "disposition"),
-    [
-        ("a.png", 'attachment; filename="a.png"'),
-        ("50% of €.png", "attachment; filename=\"50_ of _.png\"; filename*=UTF-8''50%25%20of%20%E2%82%AC.png"),
-        ("a;b'c.png", 'attachment; filename="a;b\'c.png"'),
-    ],
-)
-def test_content_comes_as_an_attachment(client: TestClient, owner: Owner, name: str, disposition: str) -> None:
-    stored = store(client, owner, name)
-
-    answer = client.get(stored["links"]["content"], headers=owner.headers)
-
-    assert (answer.status_code, answer.content) == (200, PNG)
-    assert answer.headers["content-type"] == "image/png"
-    assert answer.headers["content-length"] == str(len(PNG))
-    assert answer.headers["content-disposition"] == disposition
-    assert answer.headers["x-content-type-options"] == "nosniff"
-
-
 @pytest.mark.parametrize(("method", "suffix"), [("GET", ""), ("GET", "/content"), ("DELETE", "")])
 def test_files_of_others_are_not_found(
     client: TestClient, owner: Owner, stranger: Owner, method: str, suffix: str
@@ -106,19 +86,6 @@ def test_a_deleted_file_is_gone(
     assert client.get(stored["links"]["content"], headers=owner.headers).status_code == 404
     assert client.delete(stored["links"]["self"], headers=owner.headers).status_code == 404
     assert (blobs(settings.storage_dir), count(database, "files")) == ([], 0)
-
-
-def test_a_blob_that_is_gone_or_damaged(client: TestClient, owner: Owner, settings: Settings) -> None:
-    stored = store(client, owner)
-    [blob] = blobs(settings.storage_dir)
-
-    blob.write_bytes(PNG[:-1])
-    damaged = client.get(stored["links"]["content"], headers=owner.headers)
-    blob.unlink()
-    gone = client.get(stored["links"]["content"], headers=owner.headers)
-
-    assert [(answer.status_code, answer.json()["code"]) for answer in (damaged, gone)] == [(410, "content_gone")] * 2
-    assert client.delete(stored["links"]["self"], headers=owner.headers).status_code == 204
 
 
 def test_a_file_that_a_live_job_needs_stays(client: TestClient, owner: Owner) -> None:
