@@ -7,7 +7,8 @@ from api.problems import problem
 from api.tus_headers import VERSION
 
 PREFIX = "/v1/uploads"
-_OVERRIDDEN = {"PATCH", "DELETE", "HEAD"}
+_OVERRIDING = {"PATCH", "DELETE", "HEAD"}
+_VERSIONED = {"POST", *_OVERRIDING}
 
 
 class TusProtocol:
@@ -27,9 +28,9 @@ class TusProtocol:
         headers = Headers(scope=scope)
         send = _versioned(send)
         method = headers.get("x-http-method-override", "").upper()
-        if scope["method"] == "POST" and method in _OVERRIDDEN:
+        if scope["method"] == "POST" and method in _OVERRIDING:
             scope = {**scope, "method": method}
-        if scope["method"] != "OPTIONS" and headers.get("tus-resumable") != VERSION:
+        if scope["method"] in _VERSIONED and headers.get("tus-resumable") != VERSION:
             title = "Version of tus not supported"
             # The body, if there is one, is not read.
             more = {"Tus-Version": VERSION, "Connection": "close"}

@@ -18,7 +18,9 @@ async def describe_uploads(resources: ResourcesDep) -> Response:
     return resumable_uploads.describe_protocol(resources)
 
 
-@router.post("", status_code=201, responses=tus_openapi.CREATED, openapi_extra=tus_openapi.CREATION)
+@router.post(
+    "", status_code=201, response_class=Response, responses=tus_openapi.CREATED, openapi_extra=tus_openapi.CREATION
+)
 async def create_upload(request: Request, caller: CallerDep, resources: ResourcesDep) -> Response:
     """Begin an upload, empty or with its first bytes; its size is reserved of what you may store."""
     return await resumable_uploads.create_upload(request, resources, caller.user_id)
