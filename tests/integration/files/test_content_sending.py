@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -13,8 +14,10 @@ import pytest
 from shared.settings import Settings
 from tests.api_server import Server
 from tests.conftest import Owner
+from tests.faults.proxies.tcp_proxy import Proxy
 from tests.integration.files.bodies import blobs
 from tests.integration.files.conftest import StartServer
+from tests.s3_server import S3Server
 
 MEBIBYTE = 1024 * 1024
 CONTENT = b"0123456789abcde\n" * (16 * MEBIBYTE // 16)
@@ -36,7 +39,15 @@ def begun(server: Server, owner: Owner, path: str) -> Generator[socket.socket]:
         connection.settimeout(60)
         connection.connect((server.host, server.port))
         authorization = owner.headers["Authorization"]
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: jobyard\r\nAuthorization: {authorization}\r\n\r\n".encode())
+        lines = [
+            f"GET {path} HTTP/1.1",
+            "Host: jobyard",
+            f"Authorization: {authorization}",
+            "Connection: close",
+            "",
+            "",
+        ]
+        connection.sendall("\r\n".join(lines).encode())
         assert connection.recv(12) == b"HTTP/1.1 200"
         yield connection
 
@@ -71,6 +82,25 @@ def test_a_blob_that_turns_out_shorter_cuts_the_connection(
 
     assert answer.status_code == 206
     assert hashlib.sha256(received + answer.content).hexdigest() == sha256
+
+
+def test_a_line_to_the_bucket_that_breaks_is_mended(
+    start_server: StartServer, owner: Owner, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = urlsplit(s3_server.endpoint).port
+    assert port is not None
+    with Proxy(port) as line:
+        environment = s3_server.environment | {"AWS_ENDPOINT_URL": line.url(s3_server.endpoint)}
+        for name, value in (environment | {"STORAGE_URL": s3_server.make_bucket()}).items():
+            monkeypatch.setenv(name, value)
+        server = start_server()
+        path, _ = store(server, owner)
+        with begun(server, owner, path) as mended, begun(server, owner, path) as cut:
+            line.cut()
+            assert read_to_the_end(mended) == CONTENT
+            line.go_away()
+            assert CONTENT.startswith(received := read_to_the_end(cut))
+            assert len(received) < len(CONTENT)
 
 
 def _is_open(server: Server, blob: Path) -> bool:
