@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 DEADLINE_SECONDS = 20
+MEGABYTE = 1_000_000
+CONTENT = b"0123456789" * (2 * MEGABYTE)
 
 
 class Upstream:
@@ -23,6 +25,7 @@ class Upstream:
         self.port = 0
         self.first_chunk_arrived = threading.Event()
         self.may_end_stream = threading.Event()
+        self.all_sent = threading.Event()
 
     async def upload(self, request: Request) -> Response:
         digest, received = hashlib.sha256(), 0
@@ -38,6 +41,17 @@ class Upstream:
 
     async def headers(self, request: Request) -> Response:
         return JSONResponse(list(request.headers.items()), headers={"Strict-Transport-Security": "max-age=1"})
+
+    async def content(self, _request: Request) -> Response:
+        async def blocks() -> AsyncIterator[bytes]:
+            for start in range(0, len(CONTENT), MEGABYTE):
+                yield CONTENT[start : start + MEGABYTE]
+            self.all_sent.set()
+
+        headers = {
+            "Content-Length": str(len(CONTENT)), "Content-Type": "text/plain", "ETag": '"7"', "Accept-Ranges": "bytes",
+        }  # fmt: skip
+        return StreamingResponse(blocks(), 206, headers | {"Content-Range": f"bytes 0-{len(CONTENT) - 1}/99999999"})
 
     async def long_json(self, _request: Request) -> Response:
         return JSONResponse({"words": ["ledger"] * 500}, headers={"ETag": '"7"'})
@@ -60,6 +74,7 @@ class Upstream:
                 Route("/v1/ws", self.headers, methods=get),
                 Route("/v1/jobs", self.long_json, methods=get),
                 Route("/v1/auth/token", self.long_json, methods=get),
+                Route("/v1/files/{id}/content", self.content, methods=get),
                 Route("/v1/jobs/{id}/events", self.events, methods=get),
             ]
         )

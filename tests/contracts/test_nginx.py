@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.contracts.nginx_server import Nginx, free_port, running_nginx
-from tests.contracts.nginx_upstream import DEADLINE_SECONDS, Upstream, running_upstream
+from tests.contracts.nginx_upstream import CONTENT, DEADLINE_SECONDS, Upstream, running_upstream
 
 pytestmark = pytest.mark.root_linux
 MEGABYTE = 1_000_000
@@ -75,6 +75,23 @@ def test_an_event_arrives_before_the_stream_ends(client: httpx2.Client, upstream
         assert next(lines) == "data: first"
         upstream.may_end_stream.set()
         assert [line for line in lines if line] == ["data: last True"]
+
+
+def test_a_range_of_a_large_content_passes_as_it_is_and_is_not_kept_on_disk(
+    client: httpx2.Client, upstream: Upstream
+) -> None:
+    headers = {"Accept-Encoding": "gzip", "Range": f"bytes=0-{len(CONTENT) - 1}"}
+    with client.stream("GET", "/v1/files/7/content?signature=secret", headers=headers) as response:
+        assert response.status_code == 206
+        assert response.headers["content-range"] == f"bytes 0-{len(CONTENT) - 1}/99999999"
+        assert response.headers["etag"] == '"7"'  # of something compressed it would be weak
+        assert response.headers["accept-ranges"] == "bytes"
+        assert "content-encoding" not in response.headers
+        for _ in range(50):
+            assert client.get("/v1/users/me").status_code == 200
+        # A proxy that writes to disk would have taken everything by now.
+        assert not upstream.all_sent.is_set()
+        assert response.read() == CONTENT
 
 
 def test_plain_http_is_sent_to_the_public_address(nginx: Nginx) -> None:
