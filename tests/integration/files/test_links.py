@@ -1,5 +1,6 @@
 """Signed links: they read one file's content for a while, and nothing else."""
 
+import logging
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -8,9 +9,11 @@ from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
+from pydantic import ValidationError
 
 from api.app import create_app
 from api.file_links import LinkKeys
+from shared.logs import RedactingFormatter
 from shared.settings import Settings
 from tests.conftest import Owner
 from tests.integration.files.bodies import PNG
@@ -164,6 +167,23 @@ def test_keys_are_rotated(settings: Settings, owner: Owner) -> None:
     with with_settings(settings, link_keys=NEW) as client:
         assert code(client.get(local(by_old))) == (403, "link_not_valid")
         assert client.get(local(by_new)).content == TEXT
+
+
+def test_keys_that_cannot_be_used() -> None:
+    secret = "x" * 32
+    for keys in ("no-name", f":{secret}", f"a b:{secret}", "short:secret", f"a:{secret},a:{secret}"):
+        with pytest.raises(ValidationError, match="each name once, each secret of 32 characters"):
+            Settings.model_validate({"link_keys": keys})
+    with pytest.raises(ValidationError, match="must be a http"):
+        Settings.model_validate({"public_url": "jobs.example.org"})
+
+
+def test_logs_hold_no_signatures(file: StoredFile) -> None:
+    url = file.link()["url"]
+    record = logging.LogRecord("uvicorn", logging.INFO, "", 1, '"GET %s HTTP/1.1"', (url,), None)
+    text = RedactingFormatter("%(message)s").format(record)
+    assert parse_qs(urlsplit(url).query)["signature"][0] not in text
+    assert "&signature=*** HTTP/1.1" in text
 
 
 def test_a_link_begins_with_the_public_address(settings: Settings, owner: Owner, client: TestClient) -> None:
