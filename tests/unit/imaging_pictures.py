@@ -76,12 +76,18 @@ def encoded(image: Image.Image, image_format: str, **options: object) -> io.Byte
     return stream
 
 
-def rendered(source: Path | io.BytesIO, *renditions: Rendition) -> list[tuple[RenderedImage, Image.Image, bytes]]:
+def rendered(
+    source: Path | io.BytesIO, *renditions: Rendition, keep_copyright: bool = False
+) -> list[tuple[RenderedImage, Image.Image, bytes]]:
     """Render into memory and read every rendition back."""
     targets = [io.BytesIO() for _ in renditions]
-    written = render(source, renditions, targets)
+    written = render(source, renditions, targets, keep_copyright=keep_copyright)
     streams = [target.getvalue() for target in targets]
-    return [(each, reread(stream), stream) for each, stream in zip(written, streams, strict=True)]
+    results: list[tuple[RenderedImage, Image.Image, bytes]] = []
+    for each, stream in zip(written, streams, strict=True):
+        assert isinstance(each, RenderedImage), each
+        results.append((each, reread(stream), stream))
+    return results
 
 
 def render_one(source: Path | io.BytesIO, rendition: Rendition) -> Image.Image:

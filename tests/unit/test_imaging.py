@@ -210,17 +210,3 @@ def test_a_stream_stays_open_and_a_file_does_not() -> None:
     inspect_image(stream)
     rendered(stream, Rendition(10, None))
     assert not stream.closed
-
-
-def test_no_metadata_leaks() -> None:
-    secret = b"SECRET"
-    _, exif = turned(corners(), 1)
-    exif[0x010E] = "SECRET"
-    exif.get_ifd(0x8825)[1] = "SECRET"
-    for image_format in ("JPEG", "PNG", "WEBP"):
-        stream = encoded(corners(), image_format, exif=exif, comment=secret, xmp=secret, icc_profile=secret)
-        assert secret in stream.getvalue()
-        asked = [Rendition(160, None, each) for each in ("jpeg", "png", "webp")]
-        for _, image, content in rendered(stream, *asked, Rendition(50, None)):
-            assert secret not in content
-            assert not {"exif", "xmp", "icc_profile", "comment", "dpi"} & set(image.info)

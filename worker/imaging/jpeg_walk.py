@@ -30,10 +30,11 @@ def walk_jpeg(stream: BinaryIO, pieces: Pieces) -> None:
     """Count scans and metadata from the stream's beginning to the end of the picture, or to where it is broken."""
     skip(stream, 2)
     frame = _Frame(0, is_progressive=False)
-    while (marker := _marker_at(stream)) is not None:
+    while (marker := _marker_at(stream, pieces)) is not None:
         if marker == _EOI:
             return
         if marker in {_SOI, _TEM}:
+            pieces.add_segment()
             continue
         length = int.from_bytes(stream.read(2), "big")
         pieces.add_segment(length + 2 if marker == _COM or marker in _APP else 0)
@@ -49,12 +50,15 @@ def walk_jpeg(stream: BinaryIO, pieces: Pieces) -> None:
             skip(stream, max(0, length - 2))
 
 
-def _marker_at(stream: BinaryIO) -> int | None:
+def _marker_at(stream: BinaryIO, pieces: Pieces) -> int | None:
     """Find the next marker: at once between segments, beyond the compressed pixels after the head of a scan."""
     before = b""
     while chunk := stream.read(_CHUNK_BYTES):
         window = before + chunk
-        if found := _MARKER.search(window):
+        found = _MARKER.search(window)
+        if pieces.scans == 0:
+            pieces.add_padding(found.start() if found else len(chunk))
+        if found:
             skip(stream, found.end() - len(window))
             return window[found.end() - 1]
         before = b"\xff" if window.endswith(b"\xff") else b""

@@ -10,6 +10,9 @@ MOST_SEGMENTS = 4_096
 MOST_BLOCKS = 1_000_000
 """Of pixels: more than 256 MB have in any encoder's usual blocks, and counted within a second."""
 
+MOST_PADDING_BYTES = 65_536
+"""Between segments, where there is hardly ever any."""
+
 
 @dataclass(slots=True)
 class Pieces:
@@ -18,6 +21,7 @@ class Pieces:
     limits: ImageLimits
     segments: int = 0
     metadata_bytes: int = 0
+    padding_bytes: int = 0
     blocks: int = 0
     scans: int = 0
     frames: int = 0
@@ -31,6 +35,12 @@ class Pieces:
             raise ImageMetadataTooLarge(f"the picture has more than {limit} bytes of metadata")
         if self.segments > MOST_SEGMENTS:
             raise ImageMetadataTooLarge(f"the picture is made of more than {MOST_SEGMENTS:,} segments")
+
+    def add_padding(self, size: int) -> None:
+        """Count bytes between segments, which Pillow passes by one at a time."""
+        self.padding_bytes += size
+        if self.padding_bytes > MOST_PADDING_BYTES:
+            raise ImageMetadataTooLarge(f"the picture has more than {MOST_PADDING_BYTES:,} bytes of padding")
 
     def add_block(self) -> None:
         """Count a block of compressed pixels."""
