@@ -24,6 +24,7 @@ from api.routes import (
     image_presets,
     images,
     jobs,
+    limits,
     uploads,
     users,
 )
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(uploads.router)
     app.include_router(images.make_router(resources.kinds))
     app.include_router(image_presets.router)
+    app.include_router(limits.router)
     app.include_router(admin.router)
     docs.mount_docs(app)
     app.add_middleware(TusProtocol)

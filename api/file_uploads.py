@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -38,7 +39,12 @@ def is_form(request: Request) -> bool:
 
 
 async def upload(
-    request: Request, resources: Resources, owner_id: UUID, process: str | None, key: RequestKey | None
+    request: Request,
+    resources: Resources,
+    owner_id: UUID,
+    process: str | None,
+    retention: timedelta,
+    key: RequestKey | None,
 ) -> Response:
     """Store one file, and enqueue the job `process` for it if asked to; once per key.
 
@@ -60,7 +66,7 @@ async def upload(
             return first
         new = None if kind is None else job_of(kind, owner_id, _only_file(kind, form.files[0].id), resources.settings)
         answer = partial(_uploaded, resources)
-        return await store(resources, owner_id, form, held, answer, description=description, new_job=new)
+        return await store(resources, owner_id, form, held, answer, retention, description=description, new_job=new)
 
 
 def _receive_raw(request: Request, rules: UploadRules) -> AbstractAsyncContextManager[Form]:
@@ -77,7 +83,9 @@ def _uploaded(resources: Resources, rows: Sequence[models.File], enqueued: Enque
     return Response(both, 202, {"Location": job.links.self_, "Retry-After": "1"}, "application/json")
 
 
-async def upload_batch(request: Request, resources: Resources, owner_id: UUID, key: RequestKey | None) -> Response:
+async def upload_batch(
+    request: Request, resources: Resources, owner_id: UUID, retention: timedelta, key: RequestKey | None
+) -> Response:
     """Store up to ten files, each for itself; raises `NothingStored`, otherwise as `upload`."""
     if not is_form(request):
         raise ContentTypeNotSupported("A batch is sent as multipart/form-data.")
@@ -93,7 +101,7 @@ async def upload_batch(request: Request, resources: Resources, owner_id: UUID, k
             raise NothingStored(f"No file was stored: {codes}.", pointer="/files")
         if (first := await held.replay(form)) is not None:
             return first
-        return await store(resources, owner_id, form, held, partial(_uploaded_batch, form))
+        return await store(resources, owner_id, form, held, partial(_uploaded_batch, form), retention)
 
 
 def _uploaded_batch(form: Form, rows: Sequence[models.File], _: Enqueued | None) -> Response:

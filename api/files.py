@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -37,11 +38,12 @@ async def store(
     form: Form,
     held: HeldKey,
     answer: Answer,
+    retention: timedelta,
     *,
     description: str | None = None,
     new_job: NewJob | None = None,
 ) -> Response:
-    """Keep a form's files: blobs first, then their rows, a job and the answer under the key in one transaction.
+    """Keep a form's files for so long: blobs first, then rows, a job and the answer under the key in one transaction.
 
     Raises `QuotaExceeded`, `UploadExpired`, and `IdempotencyKeyInUse` when the key was lost meanwhile; then nothing is
     kept.
@@ -51,7 +53,7 @@ async def store(
         if outcome is not None:
             raise outcome
     values = [file_columns(owner_id, file, description) for file in incoming]
-    statement = insert(models.File).values(expires_at=func.now() + resources.settings.upload_retention)
+    statement = insert(models.File).values(expires_at=func.now() + retention)
     async with resources.sessions() as session:
         connection = await session_connection(session)
         await settle_uploads(connection, owner_id, [file.id for file in incoming])

@@ -1,6 +1,7 @@
 """Pictures to be resized: an upload, or a stored file, becomes an `image.resize` job in one transaction."""
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -29,15 +30,20 @@ KIND = "image.resize"
 
 
 async def resize(
-    request: Request, resources: Resources, owner_id: UUID, wait: int | None, key: RequestKey | None
+    request: Request,
+    resources: Resources,
+    owner_id: UUID,
+    wait: int | None,
+    retention: timedelta,
+    key: RequestKey | None,
 ) -> Response:
-    """Enqueue the resizing of a picture, sent along or stored before; once per key.
+    """Enqueue the resizing of a picture, sent along and kept for some time or stored before; once per key.
 
     Raises `FileNotFound`, `ImagePresetNotFound`, the errors of `api.upload_errors` and `api.idempotency`,
     `QuotaExceeded`, `StorageFull`, `StorageUnavailable`.
     """
     if is_form(request):
-        accepted = await _resize_upload(request, resources, owner_id, key)
+        accepted = await _resize_upload(request, resources, owner_id, retention, key)
     elif content_type(request) == JSON:
         accepted = await _resize_stored(request, resources, owner_id, key)
     else:
@@ -45,7 +51,9 @@ async def resize(
     return await answer_accepted(resources, owner_id, accepted, wait)
 
 
-async def _resize_upload(request: Request, resources: Resources, owner_id: UUID, key: RequestKey | None) -> Response:
+async def _resize_upload(
+    request: Request, resources: Resources, owner_id: UUID, retention: timedelta, key: RequestKey | None
+) -> Response:
     limits = resources.kinds[KIND].file_limits(resources.settings)
     rules = replace(UploadRules.of(resources, owner_id), text_parts=ORDER_PARTS, limits=limits)
     async with (
@@ -60,7 +68,7 @@ async def _resize_upload(request: Request, resources: Resources, owner_id: UUID,
             return first
         async with resources.sessions() as session:
             new = await _job_of(resources, session, owner_id, order)
-        return await store(resources, owner_id, form, held, partial(_accept, resources), new_job=new)
+        return await store(resources, owner_id, form, held, partial(_accept, resources), retention, new_job=new)
 
 
 async def _job_of(resources: Resources, session: AsyncSession, owner_id: UUID, order: ImageOrder) -> NewJob:

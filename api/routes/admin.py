@@ -1,11 +1,14 @@
-"""`/v1/admin`: queues and workers, for operators."""
+"""`/v1/admin`: queues, workers and quotas, for operators."""
+
+from uuid import UUID
 
 from fastapi import APIRouter
 
-from api import queues, workers
+from api import queues, quotas, workers
 from api.deps import OperatorDep, ResourcesDep
 from api.problems import problems
 from api.queues import QueueList, QueueStatus
+from api.quotas import QuotaBody, UserQuota
 from api.workers import WorkerList
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
@@ -33,3 +36,15 @@ async def resume_queue(_: OperatorDep, resources: ResourcesDep, queue: str) -> Q
 async def list_workers(_: OperatorDep, resources: ResourcesDep) -> WorkerList:
     """Tell what each worker last said of itself, and whether it is healthy."""
     return await workers.list_workers(resources)
+
+
+@router.get("/users/{user_id}/quota", responses=problems(401, 403, 404))
+async def get_user_quota(_: OperatorDep, resources: ResourcesDep, user_id: UUID) -> UserQuota:
+    """Tell what a user may have stored, and how much they have."""
+    return await quotas.read_user_quota(resources, user_id)
+
+
+@router.put("/users/{user_id}/quota", responses=problems(401, 403, 404))
+async def set_user_quota(_: OperatorDep, resources: ResourcesDep, user_id: UUID, body: QuotaBody) -> UserQuota:
+    """Set what a user may have stored. Of what they have already, nothing goes."""
+    return await quotas.set_user_quota(resources, user_id, body)

@@ -1,17 +1,19 @@
-"""`/v1/files`: upload, list, read, delete."""
+"""`/v1/files`: upload, list, read, change, delete."""
 
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from api import files
+from api import file_changes, files
 from api.deps import CallerDep, ResourcesDep
 from api.file_bodies import BATCH_BODY, FILE_BODY, Batch, File, FileAndJob, file_of
+from api.file_changes import FileChange
 from api.file_uploads import upload, upload_batch
 from api.idempotency_key import REPLAYED_HEADER, UploadKeyDep
 from api.pages import Page, PageQuery, page_query
 from api.problems import problems
+from api.retention import RetentionDep
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
@@ -34,6 +36,7 @@ async def upload_file(
     caller: CallerDep,
     resources: ResourcesDep,
     key: UploadKeyDep,
+    retention: RetentionDep,
     process: Annotated[
         str | None,
         Query(max_length=100, description="Enqueue a job of this kind for it.", examples=["file.inspect"]),
@@ -43,7 +46,7 @@ async def upload_file(
 
     With `process` the file and a job for it are committed together; the kind must need nothing but a `file_id`.
     """
-    return await upload(request, resources, caller.user_id, process, key)
+    return await upload(request, resources, caller.user_id, process, retention, key)
 
 
 @router.post(
@@ -52,9 +55,11 @@ async def upload_file(
     responses=_BATCH | problems(401, 409, 415, 507),
     openapi_extra={"requestBody": BATCH_BODY},
 )
-async def upload_files(request: Request, caller: CallerDep, resources: ResourcesDep, key: UploadKeyDep) -> Response:
+async def upload_files(
+    request: Request, caller: CallerDep, resources: ResourcesDep, key: UploadKeyDep, retention: RetentionDep
+) -> Response:
     """Store up to ten files at once, each for itself; 422 when none could be stored."""
-    return await upload_batch(request, resources, caller.user_id, key)
+    return await upload_batch(request, resources, caller.user_id, retention, key)
 
 
 @router.get("", responses=problems(401))
@@ -69,6 +74,12 @@ async def list_files(
 async def get_file(caller: CallerDep, resources: ResourcesDep, file_id: UUID) -> File:
     """Read what is known of a file."""
     return file_of(await files.read_file(resources, caller.user_id, file_id))
+
+
+@router.patch("/{file_id}", responses=problems(401, 404))
+async def change_file(caller: CallerDep, resources: ResourcesDep, file_id: UUID, body: FileChange) -> File:
+    """Change a file's name or description, or when it expires; so can an output of a job be kept for longer."""
+    return file_of(await file_changes.change_file(resources, caller.user_id, file_id, body))
 
 
 @router.delete("/{file_id}", status_code=204, responses=problems(401, 404, 409))

@@ -8,6 +8,7 @@ from api.image_openapi import image_body, image_responses
 from api.images import KIND, resize
 from api.job_responses import WaitDep
 from api.problems import problems
+from api.retention import RetentionDep
 from shared.job_kind import JobKind
 
 
@@ -24,7 +25,12 @@ def make_router(kinds: dict[str, JobKind]) -> APIRouter:
         openapi_extra={"requestBody": image_body()},
     )
     async def resize_image(
-        request: Request, caller: CallerDep, resources: ResourcesDep, wait: WaitDep, key: UploadKeyDep
+        request: Request,
+        caller: CallerDep,
+        resources: ResourcesDep,
+        wait: WaitDep,
+        retention: RetentionDep,
+        key: UploadKeyDep,
     ) -> Response:
         """Enqueue renditions of a picture.
 
@@ -32,6 +38,6 @@ def make_router(kinds: dict[str, JobKind]) -> APIRouter:
         in any order; or name a stored file in JSON. With `Prefer: wait=N` the answer has the result, if it is there in
         time.
         """
-        return await resize(request, resources, caller.user_id, wait, key)
+        return await resize(request, resources, caller.user_id, wait, retention, key)
 
     return router
