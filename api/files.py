@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import Response
-from sqlalchemy import exists, func, insert, select
+from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.file_bodies import File, file_of
@@ -23,7 +23,7 @@ from shared import models
 from shared.errors import FileInUse, FileNotFound
 from shared.job_queue import Enqueued, NewJob, enqueue
 from shared.job_state import TERMINAL
-from shared.quota import require_room
+from shared.quota import QuotaExceeded, require_room
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +52,11 @@ async def store(
     for outcome in await asyncio.gather(*(file.keep() for file in incoming), return_exceptions=True):
         if outcome is not None:
             raise outcome
-    values = [file_columns(owner_id, file, description) for file in incoming]
-    statement = insert(models.File).values(expires_at=func.now() + retention)
     async with resources.sessions() as session:
         connection = await session_connection(session)
         await settle_uploads(connection, owner_id, [file.id for file in incoming])
-        rows = list(await session.scalars(statement.returning(models.File), values))
-        await require_room(connection, resources.settings, owner_id)
+        rows = await _insert(session, [file_columns(owner_id, file, description) for file in incoming], retention)
+        await _require_room(session, resources, owner_id, rows)
         enqueued = await enqueue(connection, new_job) if new_job else None
         response = answer(rows, enqueued)
         await held.keep(connection, form, response)
@@ -69,6 +67,23 @@ async def store(
     if enqueued is not None:
         resources.nudger.nudge()
     return response
+
+
+async def _insert(session: AsyncSession, values: list[dict[str, Any]], retention: timedelta) -> list[models.File]:
+    statement = insert(models.File).values(expires_at=func.now() + retention)
+    return list(await session.scalars(statement.returning(models.File), values))
+
+
+async def _require_room(
+    session: AsyncSession, resources: Resources, owner_id: UUID, rows: Sequence[models.File]
+) -> None:
+    try:
+        await require_room(await session_connection(session), resources.settings, owner_id)
+    except QuotaExceeded:
+        # What was reserved goes at this very moment: no rival is refused for the sake of a file that does not come.
+        await session.execute(delete(models.File).where(models.File.id.in_([row.id for row in rows])))
+        await session.commit()
+        raise
 
 
 def file_columns(owner_id: UUID, file: IncomingFile, description: str | None) -> dict[str, Any]:
