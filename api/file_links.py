@@ -17,6 +17,7 @@ from uuid import UUID
 
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.file_access import Access, Disposition
 from shared.errors import JobyardError
@@ -59,14 +60,20 @@ class LinkOrder(BaseModel):
     )
 
 
+_EXAMPLE: JsonDict = {
+    "url": "https://jobs.example.org/v1/files/0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a/content"
+    "?expires=1795526400&key_id=0&signature=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU",
+    "expires_at": "2026-11-24T13:20:00Z",
+}
+
+
 class Link(BaseModel):
     """Is a signed link."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+
     url: str = Field(
-        description="Reads the content without a token, with GET and HEAD. Whoever has it can: treat it as a secret.",
-        examples=[
-            "https://jobs.example.org/v1/files/0198f2a5-1c2d-7b31-8a77-0f6e5d4c3b2a/content?expires=1795521600&key_id=0&…"
-        ],
+        description="Reads the content without a token, with GET and HEAD. Whoever has it can: treat it as a secret."
     )
     expires_at: datetime = Field(description="When it ends, unless the file or the key goes first.")
 
