@@ -64,8 +64,8 @@ def checksum(algorithm: str, content: bytes) -> str:
 
 def words(size: int, seed: int = 0) -> bytes:
     """Make text of so many bytes, different everywhere."""
-    lines = (f"{seed:04} {number:010}\n" for number in range(size // 16 + 1))
-    return "".join(lines).encode()[:size]
+    lines = "".join(f"{seed:04} {number:010}\n" for number in range(min(size, 1_000_000) // 16 + 1)).encode()
+    return b"".join(b"block %010d\n" % block + lines for block in range(size // len(lines) + 1))[:size]
 
 
 def _named(headers: dict[str, str]) -> dict[str, str]:
