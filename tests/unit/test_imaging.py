@@ -24,7 +24,7 @@ from tests.unit.imaging_pictures import (
     turned,
 )
 from worker.imaging import inspect_image, render
-from worker.renditions import ImageFormat, Rendition
+from worker.renditions import ImageFormat, RenderedImage, Rendition
 
 CORNERS = [RED, GREEN, BLUE, YELLOW]
 
@@ -104,13 +104,13 @@ def test_renditions_come_in_the_order_asked_and_progress_counts_them(tmp_path: P
     counted: list[int] = []
     written = render(SAMPLES / "photographer.png", renditions, targets, counted.append)
     assert counted == [1, 2, 3, 4]
-    assert [(each.width, each.format, each.media_type) for each in written] == [
-        (40, "png", "image/png"),
-        (120, "webp", "image/webp"),
-        (80, "png", "image/png"),
-        (80, "png", "image/png"),
+    sizes = [target.stat().st_size for target in targets]
+    assert written == [
+        RenderedImage(40, 40, "png", "image/png", sizes[0]),
+        RenderedImage(120, 120, "webp", "image/webp", sizes[1]),
+        RenderedImage(80, 80, "png", "image/png", sizes[2]),
+        RenderedImage(80, 80, "png", "image/png", sizes[3]),
     ]
-    assert [each.size for each in written] == [target.stat().st_size for target in targets]
     assert targets[2].read_bytes() == targets[3].read_bytes()
 
 

@@ -1,15 +1,22 @@
 import io
+import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from pathlib import Path
 
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ops.paths import ROOT
+from shared.job_outcome import Cancelled
 from tests.unit.imaging_pictures import SAMPLES, corners, encoded, png, reread
 from worker.imaging import inspect_image, render
+from worker.imaging.opening import decoding
 from worker.renditions import ImageError, ImageLimits, ImageMetadataTooLarge, ImageTooLarge, Rendition, UnreadableImage
 
 SAMPLE = (SAMPLES / "cat-on-its-side.jpg").read_bytes()
@@ -50,13 +57,92 @@ def test_a_file_is_judged_by_its_content_and_not_by_its_name(tmp_path: Path, nam
     assert inspect_image(path).format == "jpeg"
 
 
-@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "WEBP", "AVIF"])
-def test_a_picture_cut_short_is_refused(image_format: str) -> None:
-    whole = encoded(Image.open(SAMPLES / "cat-on-its-side.jpg"), image_format).getvalue()
+WHOLE = [
+    ("JPEG", {}),
+    ("JPEG", {"progressive": True}),
+    *((each, {}) for each in ("PNG", "WEBP", "AVIF", "HEIF", "GIF")),
+]
+
+
+@pytest.mark.parametrize(("image_format", "options"), WHOLE)
+def test_a_picture_cut_short_is_refused(image_format: str, options: dict[str, bool]) -> None:
+    picture = Image.open(SAMPLES / "cat-on-its-side.jpg")
+    whole = encoded(picture, image_format, **options).getvalue()
     assert reread(render_bytes(whole)).width == 20
-    for kept in (0.3, 0.6, 0.95):
+    for kept in (1, 3, 8, 12, 20, 40, 100, 300, *(int(len(whole) * share) for share in (0.1, 0.3, 0.6, 0.95))):
         with pytest.raises(UnreadableImage):
-            render_bytes(whole[: int(len(whole) * kept)])
+            render_bytes(whole[:kept])
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "WEBP", "AVIF", "GIF"])
+def test_a_picture_with_a_corrupt_middle_is_a_picture_or_refused(image_format: str) -> None:
+    whole = bytearray(encoded(Image.open(SAMPLES / "cat-on-its-side.jpg"), image_format).getvalue())
+    middle = len(whole) // 2
+    whole[middle : middle + 200] = bytes(200)
+    try:
+        assert reread(render_bytes(bytes(whole))).size == (20, 30)
+    except UnreadableImage:
+        # Only PNG has checksums.
+        return
+    assert image_format != "PNG"
+
+
+def test_a_jpeg_with_a_corrupt_middle_is_a_picture() -> None:
+    # As in browsers: libjpeg finds its way again, and what lies before is right.
+    whole = bytearray(SAMPLE)
+    middle = len(whole) // 2
+    whole[middle : middle + 200] = b"\x55" * 200
+    assert reread(render_bytes(bytes(whole))).size == (20, 13)
+
+
+@pytest.mark.parametrize(
+    ("raised", "meant"),
+    [
+        *((error("a detail"), UnreadableImage) for error in (OSError, ValueError, SyntaxError, EOFError, IndexError)),
+        *((error("a detail"), UnreadableImage) for error in (struct.error, zlib.error, AssertionError, OverflowError)),
+        (OSError(22, "a place before the beginning"), UnreadableImage),
+        (MemoryError(), ImageTooLarge),
+        (Image.DecompressionBombError(), ImageTooLarge),
+        (ImageTooLarge("as it was"), ImageTooLarge),
+    ],
+)
+def test_every_error_of_a_decoder_is_a_refusal(raised: Exception, meant: type[ImageError]) -> None:
+    with pytest.raises(meant) as refusal, decoding():
+        raise raised
+    assert "detail" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("raised", [OSError(5, "Input/output error"), Cancelled(), SoftTimeLimitExceeded()])
+def test_what_is_no_fault_of_the_picture_stays_what_it_is(raised: Exception) -> None:
+    with pytest.raises(type(raised)) as stayed, decoding():
+        raise raised
+    assert stayed.value is raised
+
+
+# Python itself, Pillow and all that they have loaded need some memory first.
+SCARCE = """
+import io, sys
+from pathlib import Path
+from worker.imaging import render
+from worker.memory_cap import cap_memory
+from worker.renditions import ImageTooLarge, Rendition
+
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+cap_memory(int(status["VmData"].split()[0]) * 1024 + int(sys.argv[1]))
+try:
+    print(*render(Path(sys.argv[2]), [Rendition(20, None)], [io.BytesIO()]))
+except ImageTooLarge as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(("room", "printed"), [(20_000_000, "needs more memory"), (120_000_000, "RenderedImage")])
+def test_a_picture_that_needs_more_memory_than_there_is(tmp_path: Path, room: int, printed: str) -> None:
+    path = tmp_path / "large.png"
+    Image.new("L", (8000, 6000)).save(path, compress_level=1)
+    command = [sys.executable, "-c", SCARCE, str(room), str(path)]
+    ended = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    assert printed in ended.stdout
 
 
 def test_facts_need_only_the_header() -> None:
@@ -121,7 +207,7 @@ def test_a_disk_that_fails_is_no_broken_picture() -> None:
         render(io.BytesIO(SAMPLE), [Rendition(20, None)], [FailingDisk()])
 
 
-SEEDS = [encoded(corners(48, 32), each).getvalue() for each in ("JPEG", "PNG", "WEBP", "GIF", "AVIF")]
+SEEDS = [encoded(corners(48, 32), each).getvalue() for each in ("JPEG", "PNG", "WEBP", "GIF", "AVIF", "HEIF")]
 SEEDS.append(
     encoded(corners(48, 32), "JPEG", exif=Image.open(io.BytesIO(SAMPLE)).getexif(), progressive=True).getvalue()
 )

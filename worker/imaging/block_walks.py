@@ -32,9 +32,9 @@ def walk_png(stream: BinaryIO, pieces: Pieces) -> None:
 
 
 def walk_webp(stream: BinaryIO, pieces: Pieces) -> None:
-    """Count what lies beside the pixels, and the frames."""
-    skip(stream, _RIFF_HEAD_BYTES)
-    while len(head := stream.read(_CHUNK_HEAD_BYTES)) == _CHUNK_HEAD_BYTES:
+    """Count what lies beside the pixels, and the frames, up to where the file says that it ends."""
+    end = _CHUNK_HEAD_BYTES + int.from_bytes(stream.read(_RIFF_HEAD_BYTES)[4:8], "little")
+    while stream.tell() < end and len(head := stream.read(_CHUNK_HEAD_BYTES)) == _CHUNK_HEAD_BYTES:
         name, size = head[:4], int.from_bytes(head[4:], "little")
         if name == b"ANMF":
             pieces.add_frames()
