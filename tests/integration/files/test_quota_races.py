@@ -1,7 +1,7 @@
 """Quotas under rivals: exactly what fits is stored, and of the others nothing is left."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from shared.settings import Settings
-from tests.conftest import Owner
+from tests.conftest import Owner, make_owner
 from tests.integration.files.bodies import PNG, blobs, count
 from tests.integration.files.conftest import StartServer
 
@@ -67,28 +67,32 @@ def test_of_many_uploads_at_once_exactly_those_that_fit_are_stored(
         assert send(client) == 201
 
 
-@pytest.mark.parametrize("by_deletes", [True, False])
+INSERT = """
+INSERT INTO files (owner_id, name, id, media_type, size, sha256, storage_key, purpose, expires_at)
+SELECT owner_id, 'new', gen_random_uuid(), media_type, size, '', gen_random_uuid()::text, purpose, now()
+FROM files WHERE name = %s
+"""
+DELETE = "DELETE FROM files WHERE name = %s"
+
+
+@pytest.mark.parametrize("statements", [(DELETE, DELETE), (INSERT, DELETE), (DELETE, INSERT), (INSERT, INSERT)])
 def test_statements_of_many_owners_that_meet_wait_for_each_other_in_one_order(
-    database: psycopg.Connection, settings: Settings, owner: Owner, stranger: Owner, *, by_deletes: bool
+    database: psycopg.Connection, settings: Settings, statements: tuple[str, str]
 ) -> None:
-    first, last = sorted((owner.id, stranger.id))
-    for name, owners in (("up", (first, last)), ("down", (last, first)), ("for the counters", (first, last))):
-        for owner_id in owners:
+    owners = sorted(make_owner(database, settings, f"{number}@example.com").id for number in range(6))
+    for name, order in (("up", owners), ("down", owners[::-1])):
+        for owner_id in order:
             add(database, owner_id, name)
-    insert = (
-        "INSERT INTO files (owner_id, name, id, media_type, size, sha256, storage_key, purpose, expires_at)"
-        " SELECT owner_id, 'new', gen_random_uuid(), media_type, size, '', gen_random_uuid()::text, purpose, now()"
-        " FROM files WHERE name = %s"
-    )
-    statement = "DELETE FROM files WHERE name = %s" if by_deletes else insert
 
     with psycopg.connect(settings.database_url) as rival, ThreadPoolExecutor(2) as threads:
-        rival.execute("SELECT FROM storage_usage WHERE owner_id = %s FOR UPDATE", (first,))
+        rival.execute("SELECT FROM storage_usage WHERE owner_id = %s FOR UPDATE", (owners[0],))
         # They begin with another owner each, but lock the counters in one order: both wait here, and hold none.
-        met = [threads.submit(run, settings, statement, name) for name in ("up", "down")]
-        await_waiting(database, 2)
+        met: list[Future[int]] = []
+        for statement, name in zip(statements, ("up", "down"), strict=True):
+            met.append(threads.submit(run, settings, statement, name))
+            await_waiting(database, len(met))
         rival.commit()
-        assert [each.result() for each in met] == [2, 2]
+        assert [each.result() for each in met] == [len(owners)] * 2
 
     assert_counted(database)
 
