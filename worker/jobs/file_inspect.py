@@ -30,7 +30,7 @@ class ImageInspection(BaseModel):
 
     width: int
     height: int
-    format: Literal["jpeg", "png", "webp", "gif", "avif"]
+    format: Literal["jpeg", "png", "webp", "gif", "avif", "heic"]
     mode: str
     orientation: int
     has_alpha: bool
