@@ -1,6 +1,7 @@
 """The two fronts that store and send files, and what is sent to them."""
 
 import random
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -59,7 +60,11 @@ class GuideFiles(Naive):
 
 
 class JobyardFiles(Jobyard):
-    """Is Jobyard's front, allowed to store what is sent here."""
+    """Is Jobyard's front, allowed to store what is sent here; nothing of it stays behind."""
+
+    def __init__(self, directory: Path, plan: Plan, leash: Leash, stack: ExitStack) -> None:
+        stack.callback(shutil.rmtree, directory / "storage", ignore_errors=True)
+        super().__init__(directory, plan, leash, stack)
 
     def environment(self) -> dict[str, str]:
         most = 2 * self.plan.upload_megabytes * MEGABYTE
