@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -46,8 +47,10 @@ def describe_protocol(resources: Resources) -> Response:
     )
 
 
-async def create_upload(request: Request, resources: Resources, owner_id: UUID) -> Response:
+async def create_upload(request: Request, resources: Resources, owner_id: UUID, retention: timedelta) -> Response:
     """Begin an upload, with its first bytes or without; when that fails, nothing of it is left.
+
+    Its file is kept for `retention` from then on when it is there.
 
     Raises `UploadHeaderNotValid`, `EmptyFile`, `FileTooLarge`, `QuotaExceeded`, and with a body as `append_to_upload`.
     """
@@ -60,7 +63,7 @@ async def create_upload(request: Request, resources: Resources, owner_id: UUID) 
         with_body = content_type(request) == BODY_TYPE
         if not with_body:
             await _require_no_body(request)
-        claim = await rows.begin(length, metadata)
+        claim = await rows.begin(length, metadata, retention)
         async with _dropped_on_error(resources, rows, claim):
             if with_body:
                 await append(body, rules, rows, claim, checksum)

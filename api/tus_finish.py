@@ -145,8 +145,8 @@ async def _copy_part(resources: Resources, incoming: IncomingFile, part: Part) -
 
 async def _settle(resources: Resources, owner_id: UUID, whole: WholeUpload, incoming: IncomingFile) -> bool:
     # Its bytes were reserved when it began and count until then: that it fits need not be asked again.
-    kept = resources.settings.upload_retention if whole.kept_seconds is None else timedelta(seconds=whole.kept_seconds)
-    values = file_columns(owner_id, incoming, whole.description) | {"expires_at": func.now() + kept}
+    kept = func.now() + timedelta(seconds=whole.kept_seconds)
+    values = file_columns(owner_id, incoming, whole.description) | {"expires_at": kept}
     async with resources.sessions.begin() as session:
         connection = await session_connection(session)
         if (await connection.execute(_SETTLE, (whole.id, whole.claim_id))).rowcount == 0:

@@ -57,7 +57,7 @@ def _headers(**more: str) -> dict[str, Any]:
 
 
 _WITH_BODY = (401, 412, 415, 423, 460, 507)
-OPTIONS: dict[int | str, dict[str, Any]] = {204: {"description": "What of tus is spoken here, in headers."}}
+OPTIONS = {204: {"description": "What of tus is spoken here, in headers."}} | problems()
 CREATED = {201: {"description": "Begun.", "headers": _headers(Location="The path of the upload.")}} | problems(
     *_WITH_BODY
 )

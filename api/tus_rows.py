@@ -6,7 +6,7 @@ an elder one has still under way finds no row to move then.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -22,8 +22,10 @@ _KEPT: LiteralString = "clock_timestamp() + make_interval(hours => %(hours)s)"
 _MINE: LiteralString = "id = %(id)s AND owner_id = %(owner_id)s AND length IS NOT NULL"
 
 _BEGIN: LiteralString = f"""
-INSERT INTO uploads (id, owner_id, size, length, name, description, announced, claim_id, expires_at)
-VALUES (%(id)s, %(owner_id)s, %(length)s, %(length)s, %(name)s, %(description)s, %(raw)s, %(claim_id)s, {_KEPT})
+INSERT INTO uploads (id, owner_id, size, length, name, description, announced, kept_seconds, claim_id, expires_at)
+VALUES (
+    %(id)s, %(owner_id)s, %(length)s, %(length)s, %(name)s, %(description)s, %(raw)s, %(kept)s, %(claim_id)s, {_KEPT}
+)
 """  # noqa: S608
 _READ: LiteralString = f"""
 SELECT length, received, announced, expires_at, expires_at <= clock_timestamp() AS expired, false AS finished
@@ -100,7 +102,7 @@ class WholeUpload:
     claim_id: UUID
     name: str | None
     description: str | None
-    kept_seconds: int | None
+    kept_seconds: int
 
 
 class TusRows:
@@ -110,11 +112,15 @@ class TusRows:
         self._resources = resources
         self._owner_id = owner_id
 
-    async def begin(self, length: int, metadata: Metadata) -> Claim:
-        """Write a new upload down and reserve its bytes; raises `QuotaExceeded`."""
+    async def begin(self, length: int, metadata: Metadata, retention: timedelta) -> Claim:
+        """Write down a new upload, whose file is to be kept for so long, and reserve its bytes.
+
+        Raises `QuotaExceeded`.
+        """
         claim = Claim(new_id(), new_id(), 0, length, 0)
         told = {"name": metadata.name, "description": metadata.description, "raw": metadata.raw}
-        values = self._values(claim.id) | told | {"length": length, "claim_id": claim.claim_id}
+        kept = {"kept": int(retention.total_seconds())}
+        values = self._values(claim.id) | told | kept | {"length": length, "claim_id": claim.claim_id}
         async with self._resources.ledger.connection() as connection, connection.transaction():
             await connection.execute(_BEGIN, values)
             await require_room(connection, self._resources.settings, self._owner_id)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from api import resumable_uploads, tus_openapi
 from api.deps import CallerDep, ResourcesDep
+from api.retention import RetentionDep
 from api.tus_protocol import PREFIX
 
 router = APIRouter(prefix=PREFIX, tags=["resumable uploads"])
@@ -21,9 +22,11 @@ async def describe_uploads(resources: ResourcesDep) -> Response:
 @router.post(
     "", status_code=201, response_class=Response, responses=tus_openapi.CREATED, openapi_extra=tus_openapi.CREATION
 )
-async def create_upload(request: Request, caller: CallerDep, resources: ResourcesDep) -> Response:
+async def create_upload(
+    request: Request, caller: CallerDep, resources: ResourcesDep, retention: RetentionDep
+) -> Response:
     """Begin an upload, empty or with its first bytes; its size is reserved of what you may store."""
-    return await resumable_uploads.create_upload(request, resources, caller.user_id)
+    return await resumable_uploads.create_upload(request, resources, caller.user_id, retention)
 
 
 @router.head("/{upload_id}", response_class=Response, responses=tus_openapi.STATE, openapi_extra=tus_openapi.ASKING)

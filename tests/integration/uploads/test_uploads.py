@@ -144,6 +144,15 @@ def test_an_upload_is_given_up_in_time(client: TestClient, owner: Owner, databas
     assert end(client, owner, path).status_code == 204
 
 
+def test_how_long_its_file_is_kept(client: TestClient, owner: Owner) -> None:
+    headers = owner.headers | VERSION | {"Upload-Length": "4"}
+    path = client.post("/v1/uploads?expires_in=3600", headers=headers).headers["location"]
+    file = client.get(patch(client, owner, path, 0, b"word").headers["jobyard-file"], headers=owner.headers).json()
+    kept = datetime.fromisoformat(file["expires_at"]) - datetime.fromisoformat(file["created_at"])
+    assert kept == timedelta(hours=1)
+    assert client.post("/v1/uploads?expires_in=59", headers=headers).status_code == 422
+
+
 def test_an_upload_is_ended(client: TestClient, owner: Owner, settings: Settings, database: psycopg.Connection) -> None:
     settings.owner_max_bytes = 100
     path = begun(client, owner, 100)
