@@ -2,7 +2,7 @@
 PYTHON_IN_VENV = .venv/bin/python
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
-LOCKED = requirements.txt requirements-local.txt requirements-dev.txt requirements-bench.txt
+LOCKED = requirements.txt requirements-local.txt requirements-dev.txt requirements-bench.txt requirements-heic.txt
 export PYTHON
 
 .PHONY: help setup setup-dev demo up migrate test test-faults lint bench soak lock clean
@@ -50,6 +50,7 @@ lock: setup-dev ## Pin the requirements anew, with hashes
 	$(COMPILE) -c requirements.txt requirements-local.in -o requirements-local.txt
 	$(COMPILE) -c requirements-local.txt requirements-dev.in -o requirements-dev.txt
 	$(COMPILE) -c requirements-dev.txt requirements-bench.in -o requirements-bench.txt
+	$(COMPILE) -c requirements-dev.txt requirements-heic.in -o requirements-heic.txt
 	@! grep -nE -e '--(extra-)?index-url|--find-links|://' $(LOCKED)
 
 clean: ## Delete .venv, var and what tools have cached

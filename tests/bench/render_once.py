@@ -26,7 +26,9 @@ QUALITY = 85
 
 
 def _jobyard(source: Path, widths: Sequence[int], targets: Sequence[Path]) -> None:
-    renditions = [Rendition(width=width, height=None, format="jpeg", quality=QUALITY) for width in widths]
+    renditions = [
+        Rendition(width=width, height=None, format="jpeg", quality=QUALITY, progressive=False) for width in widths
+    ]
     imaging.render(source, renditions, list(targets), lambda _: None)
 
 

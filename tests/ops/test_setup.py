@@ -8,6 +8,7 @@ from ops.paths import ROOT
 
 PINNED = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
 BENCH = "requirements-bench.txt"
+HEIC = "requirements-heic.txt"
 
 
 def run_setup(search_path: str) -> subprocess.CompletedProcess[str]:
@@ -28,7 +29,7 @@ def test_without_a_python_that_fits_one_line_says_so(tmp_path: Path, shims: list
     assert answer.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", [*PINNED, BENCH])
+@pytest.mark.parametrize("name", [*PINNED, BENCH, HEIC])
 def test_every_requirement_is_pinned_with_hashes_and_names_no_index(name: str) -> None:
     text = (ROOT / name).read_text()
     requirements = [line for line in re.sub(r"\\\n\s*", " ", text).splitlines() if line and not line.startswith("#")]
@@ -48,6 +49,10 @@ def test_what_the_benchmark_adds_has_the_versions_of_the_other_sets() -> None:
 
     assert any(each.startswith("pyvips==") for each in added)
     assert {each for each in added if each.partition("==")[0] in known} - others == set()
+
+
+def test_heic_is_read_with_the_versions_that_are_tested() -> None:
+    assert versions(HEIC) - versions(PINNED[-1]) == set()
 
 
 def versions(name: str) -> set[str]:
