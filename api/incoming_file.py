@@ -21,6 +21,9 @@ from shared.settings import Settings
 from shared.storage import BlobWriter, Storage, upload_key
 
 BLOCK_BYTES = 256 * 1024
+LARGE_BLOCK_BYTES = 1024 * 1024
+"""Each block is a hop to a thread and back, which costs as much as hashing 64 KB."""
+_LARGE_FROM_BYTES = 8 * LARGE_BLOCK_BYTES
 
 EXACT_ONLY = frozenset({"text/html", "image/svg+xml", "application/xhtml+xml", "text/x-shellscript"})
 """Types that can carry programs: allowed when named in full, never by a pattern such as `text/*`."""
@@ -132,7 +135,7 @@ class IncomingFile:
         self._block += chunk
         if not self.media_type and len(self._block) >= HEAD_BYTES:
             self._identify()
-        if len(self._block) >= BLOCK_BYTES:
+        if len(self._block) >= (BLOCK_BYTES if self.size < _LARGE_FROM_BYTES else LARGE_BLOCK_BYTES):
             await self._hold_row()
             await to_the_end(self._flush)
 

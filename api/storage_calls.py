@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 async def to_the_end(call: Callable[[], Result]) -> Result:
     """Make a call in a thread; cancelled, wait for it all the same: what it leaves must be there to be discarded."""
-    running = asyncio.create_task(asyncio.to_thread(call))
+    running = asyncio.get_running_loop().run_in_executor(None, call)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
