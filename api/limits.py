@@ -10,8 +10,9 @@ LONGEST_HEADERS_BYTES = 32 * 1024
 LARGEST_JSON_BYTES = 1024 * 1024
 _TOO_LARGE = "Body too large"
 _CLOSE = {"Connection": "close"}  # the rest of the body is not read, so the connection cannot be used again
-STREAMED_PATHS = ("/v1/files", "/v1/images", "/v1/uploads")
-"""Paths whose routes read the stream themselves and keep a limit of their own."""
+STREAMED_PATHS = frozenset({"/v1/files", "/v1/files/batch", "/v1/images", "/v1/uploads"})
+"""Paths whose routes read the stream themselves and keep a limit of their own; so do those of a resumable upload."""
+_STREAMED_FOLDER = "/v1/uploads/"
 
 
 class RequestLimits:
@@ -41,7 +42,7 @@ class RequestLimits:
         if total > LONGEST_HEADERS_BYTES:
             refusal = problem(431, "headers_too_large", "Headers too large", "The request's headers are too large.")
             await refusal(scope, receive, send)
-        elif scope["path"].startswith(STREAMED_PATHS) and not scope["path"].endswith("/link"):
+        elif scope["path"] in STREAMED_PATHS or scope["path"].startswith(_STREAMED_FOLDER):
             await self._app(scope, receive, send)
         elif length > LARGEST_JSON_BYTES:
             detail = f"The body is larger than {LARGEST_JSON_BYTES} bytes."

@@ -156,9 +156,17 @@ def test_methods_that_a_path_does_not_have(client: TestClient, app: FastAPI, own
     paths: dict[str, dict[str, object]] = app.openapi()["paths"]
     some_id = "0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44"
     for path, operations in paths.items():
-        answer = client.request(method, re.sub(r"\{\w+\}", some_id, path), headers=owner.headers)
+        # What tus says of itself is asked of every path of uploads, and described once.
+        known = {*operations, "options"} if path.startswith("/v1/uploads") else {*operations}
+        if method.lower() in known:
+            continue
+        headers = owner.headers | {"Tus-Resumable": "1.0.0"}
+        answer = client.request(method, re.sub(r"\{\w+\}", some_id, path), headers=headers)
         assert answer.status_code == 405, path
-        allowed = {name.upper() for name in operations}
+        allowed = {name.upper() for name in known}
+        # Some are also a place where an id could stand.
         if path in {"/v1/files/batch", "/v1/jobs/bulk"}:
-            allowed |= {"GET", "DELETE"}  # it is also a place where an id could stand
+            allowed |= {"GET", "DELETE"}
+        if path == "/v1/files/batch":
+            allowed.add("PATCH")
         assert set(answer.headers["allow"].split(", ")) == allowed, path

@@ -135,6 +135,12 @@ def test_what_is_refused_changes_nothing(
     assert client.get(stored["links"]["self"], headers=owner.headers).json() == stored
 
 
+def test_a_change_is_as_small_as_any_json(client: TestClient, owner: Owner, stored: File) -> None:
+    body = {"description": "x" * 1024 * 1024}
+    answer = client.patch(stored["links"]["self"], json=body, headers=owner.headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
 def test_nobody_changes_a_stranger_s_file(client: TestClient, stranger: Owner, stored: File) -> None:
     answer = client.patch(stored["links"]["self"], json={"name": "mine"}, headers=stranger.headers)
     assert (answer.status_code, answer.json()["code"]) == (404, "file_not_found")
