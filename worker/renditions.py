@@ -119,7 +119,7 @@ class Rendition:
         sides = [side for side in (self.width, self.height) if side is not None]
         if not sides:
             raise ValueError("a rendition needs a width, a height or both")
-        if self.fit in _NEED_BOTH_SIDES and len(sides) != len(("width", "height")):
+        if self.fit in _NEED_BOTH_SIDES and None in (self.width, self.height):
             raise ValueError(f"{self.fit} needs a width and a height")
         if any(not 1 <= side <= _LONGEST_BOX for side in sides):
             raise ValueError(f"a rendition's side is from 1 to {_LONGEST_BOX} pixels")
@@ -190,7 +190,7 @@ class ImageFacts:
 class ImageLimits:
     """Is how much of a picture is decoded, and how much is made of it; the defaults fit a worker's child of 2 GiB.
 
-    - `pixels`: 60 megapixels, above what phones and nearly all cameras write; they take 240 MB, up to three times.
+    - `pixels`: 60 megapixels, above what phones and nearly all cameras write; they take 240 MB, up to 1 GB in between.
     - `frames`: of an animation, though only its first is decoded: what has more is a film.
     - `scans`: of a JPEG. Progressive ones have 10 or so, and each goes over all pixels again.
     - `metadata_bytes`: all there is beside the pixels. Depth maps and the like in XMP take a few megabytes.
