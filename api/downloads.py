@@ -5,7 +5,7 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from shared import models
+from api.file_access import StoredContent
 from shared.errors import JobyardError, StorageUnavailable
 from shared.storage import BlobReader, Storage
 
@@ -37,7 +37,9 @@ class OpenContent:
     as something came since it was opened last.
     """
 
-    def __init__(self, storage: Storage, threads: ThreadPoolExecutor, file: models.File, start: int, end: int) -> None:
+    def __init__(
+        self, storage: Storage, threads: ThreadPoolExecutor, file: StoredContent, start: int, end: int
+    ) -> None:
         self._storage = storage
         self._threads = threads
         self._key, self._size = file.storage_key, file.size
@@ -101,11 +103,11 @@ class Downloads:
         self._storage = storage
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="downloads")
 
-    def open(self, file: models.File, start: int, end: int) -> OpenContent:
+    def open(self, file: StoredContent, start: int, end: int) -> OpenContent:
         """Give what reads a file's bytes from `start` to before `end`; the first read opens it."""
         return OpenContent(self._storage, self._threads, file, start, end)
 
-    async def require(self, file: models.File) -> None:
+    async def require(self, file: StoredContent) -> None:
         """Make sure that a file's blob is there, without reading it; raises `ContentGone`, `StorageUnavailable`."""
         if not await _patiently(self._threads.submit(self._storage.holds, file.storage_key)):
             raise ContentGone(GONE)

@@ -1,6 +1,7 @@
-"""What allows somebody to read a file's content, and how it is shown then."""
+"""What allows somebody to read a file's content, how it is shown then, and what is known of it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -15,3 +16,15 @@ class Access:
     disposition: Disposition
     owner_id: UUID | None = None
     expires: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """Is what it takes to send a file's content."""
+
+    storage_key: str
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    created_at: datetime

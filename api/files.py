@@ -20,7 +20,7 @@ from api.transactions import session_connection
 from api.upload_rows import settle_uploads
 from api.uploads import Form
 from shared import models
-from shared.errors import FileInUse, FileNotFound
+from shared.errors import FileInUse, FileNotFound, StorageUnavailable
 from shared.job_queue import Enqueued, NewJob, enqueue
 from shared.job_state import TERMINAL
 from shared.quota import QuotaExceeded, require_room
@@ -140,5 +140,5 @@ async def delete_file(resources: Resources, owner_id: UUID, file_id: UUID) -> No
         await session.delete(row)
     try:
         await asyncio.to_thread(resources.storage.delete, row.storage_key)
-    except OSError:
+    except StorageUnavailable:
         logger.warning("the blob %s was not deleted; files.clean will", row.storage_key, exc_info=True)
