@@ -1,4 +1,4 @@
-"""The guide's way with pictures (its section 9.1), for several sizes: whole files in memory, each size from all pixels.
+"""The guide's way with pictures (its section 9.1): whole files in memory, and a request for each size.
 
 Unlike the guide's it names the format: `image.format` is None after `resize()`, and its save raises.
 """
@@ -12,8 +12,8 @@ from PIL import Image
 
 def make_renditions(source: Path, widths: Sequence[int], targets: Sequence[Path]) -> None:
     """Write a JPEG of each width."""
-    image = Image.open(io.BytesIO(source.read_bytes()))
     for width, target in zip(widths, targets, strict=True):
+        image = Image.open(io.BytesIO(source.read_bytes()))
         height = round(image.height * width / image.width)
         resized = image.resize((width, height), Image.Resampling.LANCZOS)
         output = io.BytesIO()
