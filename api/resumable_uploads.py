@@ -8,19 +8,22 @@ from uuid import UUID
 from fastapi import Request, Response
 
 from api.content_types import content_type
+from api.idempotency_key import HEADER, RequestKey
 from api.incoming_file import UploadRules
 from api.request_body import Body
 from api.resources import Resources
 from api.tus_body import append
-from api.tus_errors import OffsetMismatch, UploadFinished, UploadNotFound, UploadTakenOver
+from api.tus_errors import OffsetMismatch, UploadFinished, UploadHeaderNotValid, UploadNotFound, UploadTakenOver
 from api.tus_finish import drop, finish
 from api.tus_headers import (
     BODY_TYPE,
     CHECKSUM_ALGORITHMS,
     EXTENSIONS,
     FILE_HEADER,
+    PREFIX,
     VERSION,
     Checksum,
+    Metadata,
     expires,
     read_checksum,
     read_length,
@@ -47,28 +50,48 @@ def describe_protocol(resources: Resources) -> Response:
     )
 
 
-async def create_upload(request: Request, resources: Resources, owner_id: UUID, retention: timedelta) -> Response:
+async def create_upload(
+    request: Request, resources: Resources, owner_id: UUID, retention: timedelta, key: RequestKey | None
+) -> Response:
     """Begin an upload, with its first bytes or without; when that fails, nothing of it is left.
 
-    Its file is kept for `retention` from then on when it is there.
-
-    Raises `UploadHeaderNotValid`, `EmptyFile`, `FileTooLarge`, `QuotaExceeded`, and with a body as `append_to_upload`.
+    Its file is kept for `retention` from then on when it is there. Raises `UploadHeaderNotValid`, `EmptyFile`,
+    `FileTooLarge`, the errors of `TusRows.begin`, and with a body as `append_to_upload`.
     """
     length, metadata = read_length(request.headers), read_metadata(request.headers)
     checksum = read_checksum(request.headers)
-    rows, rules = TusRows(resources, owner_id), UploadRules.of(resources, owner_id)
-    body = Body(request, length)
+    rows, body = TusRows(resources, owner_id), Body(request, length)
     with body.guarded():
         _require_size(resources, length)
         with_body = content_type(request) == BODY_TYPE
         if not with_body:
             await _require_no_body(request)
-        claim = await rows.begin(length, metadata, retention)
+        claim, answer = await rows.begin(length, metadata, retention, _begun_once(key, length, metadata, with_body))
+        if answer.headers.get("location") != f"{PREFIX}/{claim.id}":
+            return await _with_progress(rows, answer)
         async with _dropped_on_error(resources, rows, claim):
             if with_body:
-                await append(body, rules, rows, claim, checksum)
+                await append(body, UploadRules.of(resources, owner_id), rows, claim, checksum)
             state = await _finished_if_whole(resources, rows, owner_id, claim.id)
-    return Response(status_code=201, headers={"Location": f"/v1/uploads/{claim.id}"} | _progress(claim.id, state))
+    answer.headers.update(_progress(claim.id, state))
+    return answer
+
+
+def _begun_once(key: RequestKey | None, length: int, metadata: Metadata, with_body: bool) -> RequestKey | None:  # noqa: FBT001
+    if key is None:
+        return None
+    if with_body:
+        raise UploadHeaderNotValid("With content a creation is not repeated.", pointer=f"header/{HEADER}")
+    return key.with_body({"length": length, "metadata": metadata.raw})
+
+
+async def _with_progress(rows: TusRows, answer: Response) -> Response:
+    """Add to the first answer of a repeated creation where its upload is by now, if it is there."""
+    upload_id = answer.headers.get("location", "").rpartition("/")[2]
+    state = await rows.read(UUID(upload_id)) if upload_id else None
+    if state is not None:
+        answer.headers.update(_progress(UUID(upload_id), state))
+    return answer
 
 
 def _require_size(resources: Resources, length: int) -> None:

@@ -49,18 +49,26 @@ async def finish(resources: Resources, owner_id: UUID, upload_id: UUID) -> None:
     `FileTooLarge`, `UploadDamaged`. Raises `StorageFull`, `StorageUnavailable`; then it can be tried again.
     """
     rows = TusRows(resources, owner_id)
-    async with _alone(resources, upload_id):
-        claimed = await rows.claim_whole(upload_id)
-        if claimed is None:
+    async with _turn(resources, upload_id):
+        state = await rows.read(upload_id)
+        if state is None or state.finished:
             return
-        whole, parts = claimed
-        try:
-            await _make_file(resources, owner_id, whole, parts)
-        except JobyardError as error:
-            if error.status in _HOPELESS:
-                await drop(resources, rows, upload_id, whole.claim_id)
-            raise
-        await delete_parts(resources.storage, upload_id, parts)
+        async with _locked(resources.settings, upload_id):
+            await _finish(resources, owner_id, rows, upload_id)
+
+
+async def _finish(resources: Resources, owner_id: UUID, rows: TusRows, upload_id: UUID) -> None:
+    claimed = await rows.claim_whole(upload_id)
+    if claimed is None:
+        return
+    whole, parts = claimed
+    try:
+        await _make_file(resources, owner_id, whole, parts)
+    except JobyardError as error:
+        if error.status in _HOPELESS:
+            await drop(resources, rows, upload_id, whole.claim_id)
+        raise
+    await delete_parts(resources.storage, upload_id, parts)
 
 
 async def drop(resources: Resources, rows: TusRows, upload_id: UUID, claim_id: UUID | None = None) -> bool:
@@ -71,18 +79,28 @@ async def drop(resources: Resources, rows: TusRows, upload_id: UUID, claim_id: U
 
 
 @contextlib.asynccontextmanager
-async def _alone(resources: Resources, upload_id: UUID) -> AsyncGenerator[None]:
+async def _turn(resources: Resources, upload_id: UUID) -> AsyncGenerator[None]:
     async with contextlib.AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(resources.finishing.take(upload_id, PATIENCE_SECONDS))
         except TimeoutError:
             raise _busy() from None
-        # A session of its own: a large file takes long, and the pool's connections are for short statements.
-        connection = await stack.enter_async_context(await _connect(resources.settings))
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _locked(settings: Settings, upload_id: UUID) -> AsyncGenerator[None]:
+    # A session of its own: a large file takes long, and the pool's connections are for short statements.
+    async with await _connect(settings) as connection:
         row = await (await connection.execute(_LOCK, (str(upload_id),))).fetchone()
         if row is None or not row[0]:
             raise _busy()
-        yield
+        try:
+            yield
+        finally:
+            # Its end would release it too, but only some time later, and the next in turn would find it held.
+            with contextlib.suppress(psycopg.Error):
+                await connection.execute("SELECT pg_advisory_unlock_all()")
 
 
 def _busy() -> UploadBusy:

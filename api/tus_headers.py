@@ -14,6 +14,7 @@ from api.descriptions import clean_description
 from api.file_names import clean_name
 from api.tus_errors import UploadHeaderNotValid
 
+PREFIX = "/v1/uploads"
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,expiration,checksum,termination"
 CHECKSUM_ALGORITHMS = ("sha1", "sha256", "sha512")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from api.file_bodies import BINARY
+from api.idempotency_key import REPLAYED_HEADER
 from api.problems import problems
 from api.tus_headers import BODY_TYPE, CHECKSUM_ALGORITHMS, FILE_HEADER, LONGEST_METADATA, VERSION
 
@@ -58,9 +59,9 @@ def _headers(**more: str) -> dict[str, Any]:
 
 _WITH_BODY = (401, 412, 415, 423, 460, 507)
 OPTIONS = {204: {"description": "What of tus is spoken here, in headers."}} | problems()
-CREATED = {201: {"description": "Begun.", "headers": _headers(Location="The path of the upload.")}} | problems(
-    *_WITH_BODY
-)
+CREATED = {
+    201: {"description": "Begun.", "headers": _headers(Location="The path of the upload.") | REPLAYED_HEADER}
+} | problems(*_WITH_BODY)
 APPENDED = {204: {"description": "Stored.", "headers": _headers()}} | problems(404, 409, 410, *_WITH_BODY)
 STATE = {
     200: {"description": "Where to continue.", "headers": _headers(**{"Upload-Length": "How many bytes it will have."})}

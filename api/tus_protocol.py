@@ -4,9 +4,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import problem
-from api.tus_headers import VERSION
+from api.tus_headers import PREFIX, VERSION
 
-PREFIX = "/v1/uploads"
 _OVERRIDING = {"PATCH", "DELETE", "HEAD"}
 _VERSIONED = {"POST", *_OVERRIDING}
 

@@ -10,11 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
+from fastapi import Response
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from api.idempotency import once
+from api.idempotency_key import RequestKey
 from api.resources import Resources
-from api.tus_headers import Metadata
+from api.tus_headers import PREFIX, Metadata
 from shared.ids import new_id
 from shared.quota import require_room
 
@@ -112,19 +115,26 @@ class TusRows:
         self._resources = resources
         self._owner_id = owner_id
 
-    async def begin(self, length: int, metadata: Metadata, retention: timedelta) -> Claim:
-        """Write down a new upload, whose file is to be kept for so long, and reserve its bytes.
+    async def begin(
+        self, length: int, metadata: Metadata, retention: timedelta, key: RequestKey | None
+    ) -> tuple[Claim, Response]:
+        """Write down a new upload, whose file is to be kept for so long, and reserve its bytes; once per key.
 
-        Raises `QuotaExceeded`.
+        Gives the answer too, which is another's, or a refusal, when the key was used before. Raises `QuotaExceeded`,
+        `IdempotencyKeyReused`, `IdempotencyKeyInUse`.
         """
         claim = Claim(new_id(), new_id(), 0, length, 0)
         told = {"name": metadata.name, "description": metadata.description, "raw": metadata.raw}
         kept = {"kept": int(retention.total_seconds())}
         values = self._values(claim.id) | told | kept | {"length": length, "claim_id": claim.claim_id}
         async with self._resources.ledger.connection() as connection, connection.transaction():
-            await connection.execute(_BEGIN, values)
-            await require_room(connection, self._resources.settings, self._owner_id)
-        return claim
+
+            async def write() -> Response:
+                await connection.execute(_BEGIN, values)
+                await require_room(connection, self._resources.settings, self._owner_id)
+                return Response(status_code=201, headers={"Location": f"{PREFIX}/{claim.id}"})
+
+            return claim, await once(connection, key, connection.transaction, write)
 
     async def read(self, upload_id: UUID) -> UploadState | None:
         """Read how far an upload is; None when there is none."""

@@ -6,8 +6,9 @@ from fastapi import APIRouter, Request, Response
 
 from api import resumable_uploads, tus_openapi
 from api.deps import CallerDep, ResourcesDep
+from api.idempotency_key import UploadKeyDep
 from api.retention import RetentionDep
-from api.tus_protocol import PREFIX
+from api.tus_headers import PREFIX
 
 router = APIRouter(prefix=PREFIX, tags=["resumable uploads"])
 
@@ -23,10 +24,10 @@ async def describe_uploads(resources: ResourcesDep) -> Response:
     "", status_code=201, response_class=Response, responses=tus_openapi.CREATED, openapi_extra=tus_openapi.CREATION
 )
 async def create_upload(
-    request: Request, caller: CallerDep, resources: ResourcesDep, retention: RetentionDep
+    request: Request, caller: CallerDep, resources: ResourcesDep, retention: RetentionDep, key: UploadKeyDep
 ) -> Response:
     """Begin an upload, empty or with its first bytes; its size is reserved of what you may store."""
-    return await resumable_uploads.create_upload(request, resources, caller.user_id, retention)
+    return await resumable_uploads.create_upload(request, resources, caller.user_id, retention, key)
 
 
 @router.head("/{upload_id}", response_class=Response, responses=tus_openapi.STATE, openapi_extra=tus_openapi.ASKING)

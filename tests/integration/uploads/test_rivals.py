@@ -3,6 +3,7 @@
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
@@ -12,7 +13,7 @@ from tests.conftest import Owner
 from tests.integration.files.bodies import blobs, count
 from tests.integration.uploads.conftest import StartServer
 from tests.integration.uploads.raw import open_patch, read_status
-from tests.integration.uploads.tus import begin, begun, head, patch, words
+from tests.integration.uploads.tus import BODY_TYPE, begin, begun, head, patch, words
 
 SIZE = 700_000
 ROUNDS = 8
@@ -79,6 +80,25 @@ def test_of_20_who_would_begin_as_many_do_as_there_is_room_for(
     assert sorted(answer.status_code for answer in answers) == [201] * 7 + [413] * 13
     assert {answer.json()["code"] for answer in answers if answer.is_error} == {"quota_exceeded"}
     assert count(database, "uploads") == 7
+
+
+def test_a_creation_that_is_repeated_under_its_key_begins_one(
+    client: TestClient, owner: Owner, database: psycopg.Connection
+) -> None:
+    def begin_under_key(length: int = 10) -> httpx2.Response:
+        return begin(client, owner, length, Idempotency_Key="trip")
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(begin_under_key, [10] * 8))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.headers["location"] for answer in answers}) == count(database, "uploads") == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 7
+    path = answers[0].headers["location"]
+    assert patch(client, owner, path, 0, b"01234").status_code == 204
+    assert begin_under_key().headers["upload-offset"] == "5"
+    assert begin_under_key(11).json()["code"] == "idempotency_key_reused"
+    with_content = begin(client, owner, 10, Idempotency_Key="other", Content_Type=BODY_TYPE)
+    assert (with_content.status_code, with_content.json()["code"]) == (400, "invalid_upload_header")
 
 
 def test_one_at_a_time_makes_the_file(client: TestClient, owner: Owner, database: psycopg.Connection) -> None:
