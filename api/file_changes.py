@@ -19,6 +19,10 @@ from shared.settings import Settings
 
 LONGEST_NAME = 1000
 
+# Measured first: what is left of a description may be nothing.
+_Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), AfterValidator(clean_name)]
+_Description = Annotated[str, Field(max_length=LONGEST_DESCRIPTION), AfterValidator(clean_description)]
+
 
 class FileChange(BaseModel):
     """Says what to change of a file; what is left out stays. `expires_at` and `expires_in` exclude each other."""
@@ -28,12 +32,8 @@ class FileChange(BaseModel):
         json_schema_extra={"example": {"name": "harbour at noon.jpg", "expires_in": 7776000}},
     )
 
-    name: Annotated[str, AfterValidator(clean_name)] = Field(
-        "", min_length=1, max_length=LONGEST_NAME, description="Cleaned as the name of an upload is."
-    )
-    description: Annotated[str, AfterValidator(clean_description)] | None = Field(
-        None, max_length=LONGEST_DESCRIPTION, description="Null takes it away."
-    )
+    name: _Name = Field("", description="Cleaned as the name of an upload is.")
+    description: _Description | None = Field(None, description="Null takes it away.")
     expires_at: Moment | None = Field(
         None,
         description="When to delete it: a minute from now at the earliest, and no later than `/v1/limits` tells.",

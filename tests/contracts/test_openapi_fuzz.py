@@ -63,7 +63,7 @@ def api_schema(request: pytest.FixtureRequest, settings: Settings, owner: Owner)
 
 
 @pytest.fixture
-def makers(client: TestClient, owner: Owner) -> dict[str, Make]:
+def makers(client: TestClient, owner: Owner, stranger: Owner) -> dict[str, Make]:
     """Give what makes something for each parameter of a path: only what exists is answered with more than 404."""
 
     def post(path: str, **request: Any) -> Any:
@@ -91,6 +91,8 @@ def makers(client: TestClient, owner: Owner) -> dict[str, Make]:
         "upload_id": make_upload,
         "file_id": lambda: post("/v1/files", content=PNG)["id"],
         "name": make_preset,
+        # Somebody else, or soon nothing could be stored any more.
+        "user_id": lambda: str(stranger.id),
         "queue": lambda: next(queues),
         "email_id": lambda: post("/v1/emails", json={"to": ["a@example.com"], "subject": "", "text": "x"})["id"],
     }

@@ -104,7 +104,9 @@ def test_only_what_is_sent_changes(client: TestClient, owner: Owner, stored: Fil
     moved = change(client, owner, stored, {"expires_at": moment.isoformat()})
     assert datetime.fromisoformat(moved.pop("expires_at")) == moment
     assert moved == {name: value for name, value in named.items() if name != "expires_at"}
-    assert change(client, owner, stored, {"description": None})["description"] is None
+    for nothing in (None, "", " \n"):
+        change(client, owner, stored, {"description": "something"})
+        assert change(client, owner, stored, {"description": nothing})["description"] is None
 
 
 @pytest.mark.parametrize(
