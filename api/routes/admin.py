@@ -1,11 +1,15 @@
-"""`/v1/admin`: queues, workers and quotas, for operators."""
+"""`/v1/admin`: queues, workers, quotas and the clean-up, for operators."""
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from api import queues, quotas, workers
 from api.deps import OperatorDep, ResourcesDep
+from api.file_cleaning import CleanBody, enqueue_clean
+from api.idempotency_key import JsonKeyDep
+from api.job_openapi import JOB_RESPONSES
+from api.job_responses import WaitDep
 from api.problems import problems
 from api.queues import QueueList, QueueStatus
 from api.quotas import QuotaBody, UserQuota
@@ -36,6 +40,14 @@ async def resume_queue(_: OperatorDep, resources: ResourcesDep, queue: str) -> Q
 async def list_workers(_: OperatorDep, resources: ResourcesDep) -> WorkerList:
     """Tell what each worker last said of itself, and whether it is healthy."""
     return await workers.list_workers(resources)
+
+
+@router.post("/files/clean", status_code=202, responses=JOB_RESPONSES | problems(401, 403, 409))
+async def clean_files(
+    operator: OperatorDep, resources: ResourcesDep, body: CleanBody, wait: WaitDep, key: JsonKeyDep
+) -> Response:
+    """Clean up everybody's files now, as the schedule does; or tell what would be deleted. This is a job of yours."""
+    return await enqueue_clean(resources, operator.user_id, body, wait, key)
 
 
 @router.get("/users/{user_id}/quota", responses=problems(401, 403, 404))
