@@ -67,7 +67,7 @@ def test_tus_js_client_resumes_after_a_lost_network_and_a_closed_page(
 
     assert seen["cuts"] == 1
     assert seen["sent"][0] == ["POST", 201]
-    # It asked where to go on after the cut, and on the new page; and once more if what the cut left over came in between.
+    # It asked where to go on after the cut and on the new page, and once more if what was cut came late.
     refused = seen["sent"].count(["PATCH", 409])
     assert [answer for answer in seen["sent"] if answer[0] == "HEAD"] == [["HEAD", 200]] * (2 + refused)
     assert refused <= 1
