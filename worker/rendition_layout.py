@@ -26,9 +26,9 @@ class Layout:
 
     @property
     def scale(self) -> float:
-        """The larger of what both sides are multiplied by."""
+        """The larger of what both sides are multiplied by, without what rounding up adds to them at most."""
         left, top, right, bottom = self.region
-        return max(self.content[0] / (right - left), self.content[1] / (bottom - top))
+        return max((self.content[0] - 0.5) / (right - left), (self.content[1] - 0.5) / (bottom - top))
 
 
 def lay_out(

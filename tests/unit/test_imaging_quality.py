@@ -6,13 +6,14 @@ The reference is Lanczos over all pixels in floating point; a loss is what a ren
 import io
 from itertools import permutations
 from pathlib import Path
+from random import Random
 
 import pytest
 from PIL import Image
 
 from tests.bench.photos import make_photo
 from tests.bench.quality import Reference, float_channels
-from tests.unit.imaging_pictures import encoded, mean_difference, rendered
+from tests.unit.imaging_pictures import SAMPLES, encoded, mean_difference, rendered
 from worker.imaging import render
 from worker.imaging.decoding import decode
 from worker.imaging.facts import checked_facts, count_pieces
@@ -60,6 +61,30 @@ def test_no_rendition_loses_more_than_015_db(
     render(photo, renditions, targets)
     for width, target in zip(widths, targets, strict=True):
         assert Reference(channels, width, QUALITY).loss(target) >= -0.15, width
+
+
+# 400 of 1000 need half of its pixels exactly, though the height is rounded up.
+@pytest.mark.parametrize(("widths", "fraction"), [((400, 200), 4), ((150, 75), 2), ((71, 30), 1)])
+def test_detail_as_fine_as_pixels_loses_hardly_more(tmp_path: Path, widths: tuple[int, ...], fraction: int) -> None:
+    photo = tmp_path / "sharp.jpg"
+    with Image.open(SAMPLES / "deep-field.jpg") as sample:
+        noise = Image.frombytes("RGB", sample.size, Random(4).randbytes(3 * sample.width * sample.height))  # noqa: S311
+        Image.blend(sample, noise, 0.05).save(photo, "JPEG", quality=90)
+    renditions = [Rendition(width, None, quality=QUALITY) for width in widths]
+    targets = [tmp_path / f"{width}.jpg" for width in widths]
+    assert eighths(photo, *renditions) == fraction
+    render(photo, renditions, targets)
+    channels = float_channels(photo)
+    for width, target in zip(widths, targets, strict=True):
+        assert Reference(channels, width, QUALITY).loss(target) >= -0.23, width
+
+
+def test_a_cascade_needs_one_and_a_half_times_the_pixels() -> None:
+    stream = encoded(make_photo((300, 200)), "PNG")
+    alone = {side: rendered(stream, Rendition(side, None))[0][2] for side in (90, 50)}
+    _, near, far = (content for _, _, content in rendered(stream, *(Rendition(side, None) for side in (120, 90, 50))))
+    assert near == alone[90]
+    assert far != alone[50]
 
 
 def test_more_is_decoded_where_quality_is_asked_for(photo: Path) -> None:
