@@ -3,6 +3,7 @@
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 from uuid import UUID
 
 import psycopg
@@ -25,8 +26,8 @@ VALUES (%s, %s, 'new', 'text/plain', 6, '', %s, 'upload', now() + interval '1 da
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """Make everything old at once."""
-    return settings.model_copy(update={"orphan_grace_minutes": -1})
+    """Make everything old at once, and have cancel requests heard soon."""
+    return settings.model_copy(update={"orphan_grace_minutes": -1, "lease_seconds": 1})
 
 
 @pytest.fixture
@@ -172,3 +173,17 @@ def test_a_cancelled_run_ends_between_two_batches(yard: Yard, rival: psycopg.Con
     assert (row["state"], row["result"]) == ("cancelled", None)
     assert 0 < count(yard) < 3000
     assert row["progress_completed"] is None or row["progress_completed"] <= 3000 - count(yard)
+
+
+def test_a_cancelled_run_that_waits_is_broken_into(yard: Yard, rival: psycopg.Connection) -> None:
+    yard.store("expired", b"12345", days=-1)
+    ended = Event()
+
+    def cancel() -> None:
+        yard.cancel()
+        assert ended.wait(30)
+
+    with stopped_in_its_batch(yard, rival, cancel):
+        row = yard.run("files.clean", {})
+        ended.set()
+    assert (row["state"], count(yard)) == ("cancelled", 1)
