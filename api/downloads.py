@@ -1,18 +1,18 @@
-"""Blobs read for sending, block by block, in threads of their own: a storage that hangs stops downloads only."""
+"""Blobs read for sending, block by block."""
 
 import asyncio
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from api.file_access import StoredContent
+from api.storage_calls import StorageCalls
 from shared.errors import JobyardError, StorageUnavailable
 from shared.storage import BlobReader, Storage
 
 logger = logging.getLogger(__name__)
 
-THREADS = 32
-"""A read from a bucket is waiting, mostly. A client that is slow to take a block holds no thread."""
 PATIENCE_SECONDS = 60
 """A storage that takes longer for one block counts as away."""
 
@@ -37,11 +37,9 @@ class OpenContent:
     as something came since it was opened last.
     """
 
-    def __init__(
-        self, storage: Storage, threads: ThreadPoolExecutor, file: StoredContent, start: int, end: int
-    ) -> None:
+    def __init__(self, storage: Storage, calls: StorageCalls, file: StoredContent, start: int, end: int) -> None:
         self._storage = storage
-        self._threads = threads
+        self._calls = calls
         self._key, self._size = file.storage_key, file.size
         self._position, self._end = start, end
         self._reader: BlobReader | None = None
@@ -54,7 +52,7 @@ class OpenContent:
 
     async def read(self, size: int) -> bytes:
         """Read up to `size` bytes, at least one unless none is left; raises `ContentGone`, `StorageUnavailable`."""
-        self._reading = self._threads.submit(self._read, size)
+        self._reading = self._calls.begin(partial(self._read, size))
         return await _patiently(self._reading)
 
     def close(self) -> None:
@@ -99,22 +97,18 @@ class OpenContent:
 class Downloads:
     """Reads blobs for one process."""
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, calls: StorageCalls) -> None:
         self._storage = storage
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="downloads")
+        self._calls = calls
 
     def open(self, file: StoredContent, start: int, end: int) -> OpenContent:
         """Give what reads a file's bytes from `start` to before `end`; the first read opens it."""
-        return OpenContent(self._storage, self._threads, file, start, end)
+        return OpenContent(self._storage, self._calls, file, start, end)
 
     async def require(self, file: StoredContent) -> None:
         """Make sure that a file's blob is there, without reading it; raises `ContentGone`, `StorageUnavailable`."""
-        if not await _patiently(self._threads.submit(self._storage.holds, file.storage_key)):
+        if not await _patiently(self._calls.begin(partial(self._storage.holds, file.storage_key))):
             raise ContentGone(GONE)
-
-    def close(self) -> None:
-        """Drop the waiting reads; what runs ends by itself."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 async def _patiently(future: Future[_T]) -> _T:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -139,6 +140,6 @@ async def delete_file(resources: Resources, owner_id: UUID, file_id: UUID) -> No
             raise FileInUse("A job that is not done yet needs the file.")
         await session.delete(row)
     try:
-        await asyncio.to_thread(resources.storage.delete, row.storage_key)
+        await resources.storage_calls.make(partial(resources.storage.delete, row.storage_key))
     except StorageUnavailable:
         logger.warning("the blob %s was not deleted; files.clean will", row.storage_key, exc_info=True)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from api.file_names import clean_name
 from api.resources import Resources
-from api.storage_calls import to_the_end
+from api.storage_calls import StorageCalls
 from api.upload_errors import EmptyFile
 from api.upload_rows import UploadRows
 from shared.errors import FileTooLarge, JobyardError, MediaTypeNotAllowed
@@ -38,6 +38,7 @@ class UploadRules:
 
     settings: Settings
     storage: Storage
+    calls: StorageCalls
     rows: UploadRows
     file_part: str = "file"
     most_files: int = 1
@@ -48,7 +49,7 @@ class UploadRules:
     @classmethod
     def of(cls, resources: Resources, owner_id: UUID) -> Self:
         """Make the rules of an owner's uploads in this process."""
-        return cls(resources.settings, resources.storage, UploadRows(resources, owner_id))
+        return cls(resources.settings, resources.storage, resources.storage_calls, UploadRows(resources, owner_id))
 
     @property
     def max_file_bytes(self) -> int:
@@ -137,7 +138,7 @@ class IncomingFile:
             self._identify()
         if len(self._block) >= (BLOCK_BYTES if self.size < _LARGE_FROM_BYTES else LARGE_BLOCK_BYTES):
             await self._hold_row()
-            await to_the_end(self._flush)
+            await self._rules.calls.make(self._flush)
 
     def finish(self) -> None:
         """Check a file that has arrived whole; raises `EmptyFile`, `MediaTypeNotAllowed`."""
@@ -149,7 +150,7 @@ class IncomingFile:
     async def keep(self) -> None:
         """Keep the blob, flushed to disk; raises `QuotaExceeded`, `StorageFull`, `StorageUnavailable`."""
         await self._hold_row()
-        await to_the_end(self._commit)
+        await self._rules.calls.make(self._commit)
 
     def release(self) -> None:
         """Give the blob over to its row: `discard()` does nothing from here on."""
@@ -161,7 +162,7 @@ class IncomingFile:
         if self._released:
             return
         if self._writer is not None:
-            await to_the_end(self._drop)
+            await self._rules.calls.make(self._drop)
         if self._renew_at is not None:
             self._renew_at = None
             await asyncio.shield(self._rules.rows.forget(self.id))

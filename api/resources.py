@@ -16,6 +16,7 @@ from api.file_links import LinkKeys
 from api.job_changes import JobChanges
 from api.nudger import Nudger
 from api.passwords import Passwords
+from api.storage_calls import StorageCalls
 from api.tokens import TokenReader
 from api.turns import Turns
 from shared.database import CONNECT_TIMEOUT_SECONDS, connection_options, make_async_engine
@@ -40,6 +41,7 @@ class Resources:
     settings: Settings
     kinds: dict[str, JobKind]
     storage: Storage
+    storage_calls: StorageCalls
     downloads: Downloads
     links: LinkKeys
     tokens: TokenReader
@@ -69,12 +71,13 @@ def make_resources(settings: Settings) -> Resources:
         open=False,
     )
     engine = make_async_engine(settings, "jobyard-web")
-    storage = open_storage(settings)
+    storage, storage_calls = open_storage(settings), StorageCalls()
     return Resources(
         settings=settings,
         kinds=load_job_kinds(settings.job_modules),
         storage=storage,
-        downloads=Downloads(storage),
+        storage_calls=storage_calls,
+        downloads=Downloads(storage, storage_calls),
         links=LinkKeys(settings),
         tokens=TokenReader(settings),
         passwords=Passwords(),
@@ -92,7 +95,7 @@ async def open_resources(resources: Resources) -> AsyncGenerator[None]:
     """Open the pools and start the listeners; a service that is away is waited for in the background."""
     async with AsyncExitStack() as stack:
         stack.callback(resources.passwords.close)
-        stack.callback(resources.downloads.close)
+        stack.callback(resources.storage_calls.close)
         stack.push_async_callback(resources.engine.dispose)
         await resources.ledger.open(wait=False)
         stack.push_async_callback(resources.ledger.close)

@@ -1,17 +1,35 @@
-"""Calls that block, such as the storage's, made off the event loop."""
+"""Calls to the storage, in threads of their own: a storage that hangs stops whoever needs it, and nobody else."""
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+THREADS = 64
+"""A call to a bucket is waiting, mostly. A client that is slow to send or to take holds no thread."""
 
 Result = TypeVar("Result")
 
 
-async def to_the_end(call: Callable[[], Result]) -> Result:
-    """Make a call in a thread; cancelled, wait for it all the same: what it leaves must be there to be discarded."""
-    running = asyncio.get_running_loop().run_in_executor(None, call)
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.gather(running, return_exceptions=True)
-        raise
+class StorageCalls:
+    """Makes one process's calls to the storage."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
+
+    def begin(self, call: Callable[[], Result]) -> Future[Result]:
+        """Begin a call."""
+        return self._threads.submit(call)
+
+    async def make(self, call: Callable[[], Result]) -> Result:
+        """Make a call; cancelled, wait for it all the same: what it leaves must be there to be discarded."""
+        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.gather(running, return_exceptions=True)
+            raise
+
+    def close(self) -> None:
+        """Drop the calls that have not begun; what runs ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)

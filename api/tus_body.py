@@ -11,7 +11,7 @@ import psycopg
 
 from api.incoming_file import BLOCK_BYTES, UploadRules
 from api.request_body import Body
-from api.storage_calls import to_the_end
+from api.storage_calls import StorageCalls
 from api.tus_errors import ChecksumMismatch, TooManyUploadParts, UploadTakenOver
 from api.tus_headers import Checksum
 from api.tus_rows import Claim, Part, TusRows
@@ -92,9 +92,9 @@ class _Piece:
         self._block = bytearray()
         writer, self._writer = self._writer, None
         if writer is not None:
-            await to_the_end(writer.abort)
+            await self._rules.calls.make(writer.abort)
         stored, self._stored = self._stored, []
-        await delete_parts(self._rules.storage, self._claim.id, stored)
+        await delete_parts(self._rules.storage, self._rules.calls, self._claim.id, stored)
 
     async def _flush(self) -> None:
         # A part ends only when more comes: of a body that is too long, its last part is not kept.
@@ -107,7 +107,7 @@ class _Piece:
             if self._count > MOST_PARTS:
                 raise TooManyUploadParts(f"An upload comes in {MOST_PARTS} pieces at most: begin anew, in larger ones.")
         block, self._block = self._block, bytearray()
-        await to_the_end(partial(self._append, block))
+        await self._rules.calls.make(partial(self._append, block))
 
     def _append(self, block: bytearray) -> None:
         if self._writer is None:
@@ -120,7 +120,7 @@ class _Piece:
     async def _end_part(self) -> None:
         if self._writer is None:
             return
-        await to_the_end(self._writer.commit)
+        await self._rules.calls.make(self._writer.commit)
         self._stored.append(Part(self._blob_id, self._writer.size))
         self._writer = None
 
@@ -139,12 +139,12 @@ class _Piece:
         self._stored = []
 
 
-async def delete_parts(storage: Storage, upload_id: UUID, parts: Iterable[Part]) -> None:
+async def delete_parts(storage: Storage, calls: StorageCalls, upload_id: UUID, parts: Iterable[Part]) -> None:
     """Delete the blobs of parts that no row names any more; what cannot be deleted is swept by `files.clean`."""
     keys = [part_key(upload_id, part.blob_id) for part in parts]
     if not keys:
         return
     try:
-        await to_the_end(partial(storage.delete, *keys))
+        await calls.make(partial(storage.delete, *keys))
     except StorageUnavailable:
         logger.warning("parts of upload %s were not deleted; files.clean will", upload_id, exc_info=True)

@@ -19,7 +19,6 @@ from sqlalchemy import func, insert
 from api.files import file_columns
 from api.incoming_file import IncomingFile, UploadRules
 from api.resources import Resources
-from api.storage_calls import to_the_end
 from api.transactions import session_connection
 from api.tus_body import delete_parts
 from api.tus_errors import UploadBusy, UploadDamaged, UploadNotFound
@@ -68,13 +67,13 @@ async def _finish(resources: Resources, owner_id: UUID, rows: TusRows, upload_id
         if error.status in _HOPELESS:
             await drop(resources, rows, upload_id, whole.claim_id)
         raise
-    await delete_parts(resources.storage, upload_id, parts)
+    await delete_parts(resources.storage, resources.storage_calls, upload_id, parts)
 
 
 async def drop(resources: Resources, rows: TusRows, upload_id: UUID, claim_id: UUID | None = None) -> bool:
     """Delete an upload and its parts, or only if it is under this claim; tells whether it was there."""
     parts = await rows.delete(upload_id, claim_id)
-    await delete_parts(resources.storage, upload_id, parts or ())
+    await delete_parts(resources.storage, resources.storage_calls, upload_id, parts or ())
     return parts is not None
 
 
@@ -142,20 +141,20 @@ async def _make_file(resources: Resources, owner_id: UUID, whole: WholeUpload, p
         return
     if await TusRows(resources, owner_id).read(whole.id) is not None:
         raise _busy()
-    await to_the_end(partial(resources.storage.delete, incoming.storage_key))
+    await resources.storage_calls.make(partial(resources.storage.delete, incoming.storage_key))
     raise UploadNotFound("The upload was ended meanwhile.")
 
 
 async def _copy_part(resources: Resources, incoming: IncomingFile, part: Part) -> None:
     key = part_key(incoming.id, part.blob_id)
     try:
-        reader: BlobReader = await to_the_end(partial(resources.storage.open, key))
+        reader: BlobReader = await resources.storage_calls.make(partial(resources.storage.open, key))
     except FileNotFoundError:
         logger.error("the blob %s is lost", key)  # noqa: TRY400 - where it was looked for says nothing
         raise UploadDamaged("The storage lost a part of it: upload the file anew.") from None
     with reader:
         before = incoming.size
-        while chunk := await to_the_end(partial(reader.read, _READ_BYTES)):
+        while chunk := await resources.storage_calls.make(partial(reader.read, _READ_BYTES)):
             await incoming.write(chunk)
     if incoming.size - before != part.size:
         raise UploadDamaged("The storage lost bytes of it: upload the file anew.")

@@ -61,7 +61,7 @@ _WITH_BODY = (401, 412, 415, 423, 460, 507)
 OPTIONS = {204: {"description": "What of tus is spoken here, in headers."}} | problems()
 CREATED = {
     201: {"description": "Begun.", "headers": _headers(Location="The path of the upload.") | REPLAYED_HEADER}
-} | problems(*_WITH_BODY)
+} | problems(409, *_WITH_BODY)
 APPENDED = {204: {"description": "Stored.", "headers": _headers()}} | problems(404, 409, 410, *_WITH_BODY)
 STATE = {
     200: {"description": "Where to continue.", "headers": _headers(**{"Upload-Length": "How many bytes it will have."})}

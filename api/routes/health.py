@@ -37,7 +37,7 @@ async def live() -> Liveness:
 async def check_readiness(resources: ResourcesDep, response: Response) -> Readiness:
     """Look at what accepting work needs."""
     database = await _check_database(resources)
-    storage = await asyncio.to_thread(_check_storage, resources)
+    storage = await _check_storage(resources)
     ready = database and storage
     if not ready:
         response.status_code = 503
@@ -64,9 +64,10 @@ async def _check_database(resources: Resources) -> bool:
     return True
 
 
-def _check_storage(resources: Resources) -> bool:
+async def _check_storage(resources: Resources) -> bool:
     try:
-        resources.storage.check()
+        async with asyncio.timeout(CHECK_SECONDS):
+            await asyncio.wrap_future(resources.storage_calls.begin(resources.storage.check))
     except Exception:  # noqa: BLE001 - likewise
         return False
     return True

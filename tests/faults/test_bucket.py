@@ -2,15 +2,19 @@
 
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 from urllib.parse import urlsplit
 
 import pytest
 
+from api.storage_calls import THREADS
 from ops.paths import ROOT
-from tests.faults.conftest import JSON, Yard, open_yard
+from tests.faults.conftest import ACCOUNT, JSON, Yard, open_yard
 from tests.faults.proxies.tcp_proxy import Proxy
 from tests.s3_server import S3Server
 
@@ -94,3 +98,35 @@ def test_a_bucket_that_is_away(stored: BucketYard) -> None:
     assert client.get(kept["links"]["content"]).content == LARGE
     names = [file["name"] for file in client.get("/v1/files").json()["items"]]
     assert names[0] == "kept.txt"
+
+
+def test_a_bucket_that_says_nothing_stops_nobody_else(stored: BucketYard) -> None:
+    # More than there are threads for the storage.
+    uploads = THREADS + 6
+    client = stored.yard.client
+    at_once = Barrier(uploads + 1)
+
+    def upload() -> int:
+        at_once.wait()
+        return client.post("/v1/files", content=b"small").status_code
+
+    stored.line.fall_silent()
+    try:
+        with ThreadPoolExecutor(uploads) as pool:
+            sent = [pool.submit(upload) for _ in range(uploads)]
+            at_once.wait()
+            ready = client.get("/health/ready")
+            account = client.post("/v1/auth/login", json=ACCOUNT)
+            path = stored.yard.enqueue("test.echo", {})
+            done = stored.yard.wait(path)
+            stored.line.come_back()
+            # The other end does not know these connections any more.
+            stored.line.cut()
+            answered = Counter(each.result() for each in sent)
+    finally:
+        stored.line.come_back()
+
+    assert (ready.status_code, ready.json()["storage"]) == (503, "unavailable")
+    assert (account.status_code, done["state"]) == (200, "succeeded")
+    assert answered.keys() <= {201, 503}
+    assert client.get("/health/ready").status_code == 200
