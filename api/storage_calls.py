@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-THREADS = 64
+THREADS = 32
 """A call to a bucket is waiting, mostly. A client that is slow to send or to take holds no thread."""
 
 Result = TypeVar("Result")

@@ -1,5 +1,6 @@
 """The surroundings that a handler is given: `shared.job_context.JobContext` made true for one attempt."""
 
+import logging
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
+from shared.errors import StorageUnavailable
 from shared.ids import new_id
 from shared.job_context import OutputFile
 from shared.job_kind import JobKind
@@ -20,6 +22,8 @@ from shared.settings import Settings
 from shared.storage import BlobWriter, Storage, output_key
 from worker.heartbeat import Heartbeat, Watch
 from worker.ledger import Claim, Progress
+
+logger = logging.getLogger(__name__)
 
 
 class AttemptLost(Cancelled):
@@ -153,7 +157,11 @@ class AttemptContext:
 
     def discard_outputs(self) -> None:
         """Delete what this attempt wrote; its keys carry the fence, so the winner's files are never touched."""
-        self.storage.delete(*(output.storage_key for output in self.outputs))
+        try:
+            self.storage.delete(*(output.storage_key for output in self.outputs))
+        except StorageUnavailable:
+            # How the attempt ended must be recorded all the same; files.clean finds what is left.
+            logger.warning("outputs of job %s were not deleted; files.clean will", self.job_id, exc_info=True)
 
     def progress(self, completed: int, total: int | None = None, message: str | None = None) -> None:
         """Report progress and look for a cancel request."""

@@ -1,12 +1,9 @@
 """Where a rendition's pixels come from and where they go: sizes in whole pixels, each rounded once, half up."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-Fit = Literal["inside", "cover", "pad", "exact"]
-Gravity = Literal[
-    "center", "north", "northeast", "east", "southeast", "south", "southwest", "west", "northwest"
-]  # fmt: skip
+from shared.rendition import Fit, Gravity
+
 Size = tuple[int, int]
 Region = tuple[float, float, float, float]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import ClassVar, Literal
 
-from worker.rendition_layout import Fit, Gravity, Layout, Size, lay_out
+from shared.rendition import Fit, Gravity
+from worker.rendition_layout import Layout, Size, lay_out
 
 ImageFormat = Literal["jpeg", "png", "webp", "avif"]
 SourceFormat = Literal["jpeg", "png", "webp", "avif", "gif", "heic"]
@@ -111,7 +112,7 @@ class Rendition:
     gravity: Gravity = "center"
     format: ImageFormat | None = None
     quality: int | None = None
-    progressive: bool = True
+    progressive: bool = False
     background: str = "#ffffff"
     enlarge: bool = False
 

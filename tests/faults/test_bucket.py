@@ -100,6 +100,22 @@ def test_a_bucket_that_is_away(stored: BucketYard) -> None:
     assert names[0] == "kept.txt"
 
 
+def test_an_attempt_ends_while_the_bucket_that_holds_its_output_is_away(stored: BucketYard) -> None:
+    yard = stored.yard
+    yard.make_gate("ends.1")
+    path = yard.enqueue("test.output_at_gate", {"path": str(yard.gates / "ends")})
+    yard.wait_for_attempt(path, 1)
+    stored.line.go_away()
+    try:
+        yard.client.post(f"{path}/cancel").raise_for_status()
+        job = yard.wait(path)
+    finally:
+        stored.line.come_back()
+
+    attempts = yard.client.get(f"{path}/attempts").raise_for_status().json()
+    assert (job["state"], [attempt["outcome"] for attempt in attempts]) == ("cancelled", ["cancelled"])
+
+
 def test_a_bucket_that_says_nothing_stops_nobody_else(stored: BucketYard) -> None:
     # More than there are threads for the storage.
     uploads = THREADS + 6

@@ -68,9 +68,9 @@ def test_grey_and_alpha_in_and_out(mode: str, image_format: str) -> None:
         assert not mode.endswith("A") or abs(pixel[-1] - 128) <= 2
 
 
-def test_a_jpeg_is_progressive_unless_not_asked_for() -> None:
+def test_a_jpeg_is_progressive_when_asked_for() -> None:
     stream = (SAMPLES / "photographer.png").read_bytes()
-    asked = [Rendition(200, None, format="jpeg"), Rendition(200, None, format="jpeg", progressive=False)]
+    asked = [Rendition(200, None, format="jpeg", progressive=True), Rendition(200, None, format="jpeg")]
     progressive, plain = (content for _, _, content in rendered(io.BytesIO(stream), *asked))
     assert (b"\xff\xc2" in progressive, b"\xff\xc0" in progressive) == (True, False)
     assert (b"\xff\xc2" in plain, b"\xff\xc0" in plain) == (False, True)

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 
 from shared.ids import new_id
 from shared.job_kind import JobKind
-from shared.settings import Settings
 from shared.local_storage import LocalStorage
+from shared.settings import Settings
 from shared.storage import upload_key
 from tests.conftest import Owner
 from tests.factories import open_runner, run_job

@@ -106,15 +106,15 @@ def test_a_storage_that_cannot_be_read(client: TestClient, owner: Owner, setting
     assert answer.headers["retry-after"]
 
 
-def test_a_storage_that_hangs_stops_downloads_only(client: TestClient, owner: Owner, settings: Settings) -> None:
+def test_a_blob_that_hangs_stops_its_own_downloads_only(client: TestClient, owner: Owner, settings: Settings) -> None:
     file = store(client, owner)
     [blob] = blobs(settings.storage_dir)
     blob.unlink()
     os.mkfifo(blob)  # opening it takes until somebody writes
-    hanging = 12  # more than the threads that everything else shares
+    hanging = 12
     with ThreadPoolExecutor(hanging) as threads:
         answers = [threads.submit(file.get) for _ in range(hanging)]
-        while sum(thread.name.startswith("downloads") for thread in threading.enumerate()) < hanging:
+        while sum(thread.name.startswith("storage") for thread in threading.enumerate()) < hanging:
             client.get("/health/live")
 
         other = store(client, owner, PNG, "b.png")
