@@ -3,6 +3,7 @@
 import io
 import os
 import threading
+import tracemalloc
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +51,29 @@ def test_contents_names_and_compression(yard: Yard) -> None:
         assert archive.getinfo("ünï ☃ 日本.jpg").compress_type == zipfile.ZIP_STORED
         assert archive.getinfo("words.txt").compress_size < len(text) / 50
         assert archive.infolist()[1].date_time[:3] == file["created_at"].timetuple()[:3]
+
+
+def test_a_bomb_is_packed_and_inspected_without_being_unpacked(yard: Yard) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in "abcdefgh":
+            archive.writestr(name, bytes(10_000_000))
+    bomb = packed.getvalue()
+    assert len(bomb) < 100_000
+    file_id = yard.store("bomb.zip", bomb, "application/zip")
+
+    tracemalloc.start()
+    try:
+        row = pack(yard, [file_id])
+        inspected = yard.run("file.inspect", {"file_id": str(file_id)})
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+    with opened(yard, row) as archive:
+        assert archive.read("bomb.zip") == bomb
+        assert archive.getinfo("bomb.zip").compress_type == zipfile.ZIP_STORED
+    assert inspected["result"]["media_type"] == "application/zip"
 
 
 def test_three_hundred_equal_names(yard: Yard) -> None:
