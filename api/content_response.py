@@ -15,8 +15,8 @@ SMALLEST_BLOCK_BYTES = 64 * 1024
 FIRST_BLOCK_BYTES = 256 * 1024
 LARGEST_BLOCK_BYTES = 1024 * 1024
 """A client that is fast costs the fewest hops between threads; one that is slow holds little memory: two blocks."""
-_GROWTH = 16
-"""A block is this part of what was sent at most: the first megabytes only fill the buffers of the system."""
+_GROWTH = 32
+"""A block is this part of what was sent at most: the first ten megabytes may only have filled the system's buffers."""
 _SLOW_SECONDS = 0.1
 STALLED_SECONDS = 300
 """A client that takes not even the smallest block in this time has gone without saying so."""
