@@ -105,6 +105,10 @@ class Downloads:
         """Give what reads a file's bytes from `start` to before `end`; the first read opens it."""
         return OpenContent(self._storage, self._calls, file, start, end)
 
+    def close(self) -> None:
+        """Drop the reads that have not begun."""
+        self._calls.close()
+
     async def require(self, file: StoredContent) -> None:
         """Make sure that a file's blob is there, without reading it; raises `ContentGone`, `StorageUnavailable`."""
         if not await _patiently(self._calls.begin(partial(self._storage.holds, file.storage_key))):

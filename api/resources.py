@@ -19,7 +19,7 @@ from api.passwords import Passwords
 from api.storage_calls import StorageCalls
 from api.tokens import TokenReader
 from api.turns import Turns
-from shared.database import CONNECT_TIMEOUT_SECONDS, connection_options, make_async_engine
+from shared.database import CONNECT_TIMEOUT_SECONDS, make_async_engine, web_connection_options
 from shared.job_kind import JobKind, load_job_kinds
 from shared.settings import Settings
 from shared.storage import Storage, open_storage
@@ -42,6 +42,7 @@ class Resources:
     kinds: dict[str, JobKind]
     storage: Storage
     storage_calls: StorageCalls
+    storage_probe: StorageCalls
     downloads: Downloads
     links: LinkKeys
     tokens: TokenReader
@@ -63,21 +64,22 @@ def make_resources(settings: Settings) -> Resources:
     """Make the resources without opening anything."""
     ledger: LedgerPool = AsyncConnectionPool(
         settings.database_url,
-        kwargs={"autocommit": True, **connection_options("jobyard-web")},
+        kwargs={"autocommit": True, **web_connection_options()},
         min_size=1,
         max_size=LEDGER_CONNECTIONS,
         timeout=CONNECT_TIMEOUT_SECONDS,
         reconnect_timeout=30,
         open=False,
     )
-    engine = make_async_engine(settings, "jobyard-web")
-    storage, storage_calls = open_storage(settings), StorageCalls()
+    engine = make_async_engine(settings)
+    storage, reading = open_storage(settings), StorageCalls("reading")
     return Resources(
         settings=settings,
         kinds=load_job_kinds(settings.job_modules),
         storage=storage,
-        storage_calls=storage_calls,
-        downloads=Downloads(storage, storage_calls),
+        storage_calls=StorageCalls("writing"),
+        storage_probe=StorageCalls("probe", 1),
+        downloads=Downloads(storage, reading),
         links=LinkKeys(settings),
         tokens=TokenReader(settings),
         passwords=Passwords(),
@@ -95,7 +97,8 @@ async def open_resources(resources: Resources) -> AsyncGenerator[None]:
     """Open the pools and start the listeners; a service that is away is waited for in the background."""
     async with AsyncExitStack() as stack:
         stack.callback(resources.passwords.close)
-        stack.callback(resources.storage_calls.close)
+        for calls in (resources.storage_calls, resources.storage_probe, resources.downloads):
+            stack.callback(calls.close)
         stack.push_async_callback(resources.engine.dispose)
         await resources.ledger.open(wait=False)
         stack.push_async_callback(resources.ledger.close)

@@ -1,5 +1,6 @@
 """Resumable uploads (tus 1.0): beginning, continuing, asking and ending one. A finished one is a file with its id."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -112,9 +113,9 @@ async def _require_no_body(request: Request) -> None:
 async def _dropped_on_error(resources: Resources, rows: TusRows, claim: Claim) -> AsyncGenerator[None]:
     try:
         yield
-    except Exception:
+    except BaseException:
         # Its client was never told where it is, so nobody could continue it.
-        await drop(resources, rows, claim.id)
+        await asyncio.shield(drop(resources, rows, claim.id))
         raise
 
 

@@ -6,16 +6,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 THREADS = 32
-"""A call to a bucket is waiting, mostly. A client that is slow to send or to take holds no thread."""
+"""For each purpose. A call to a bucket is waiting, mostly; a client that is slow to send or to take holds no thread."""
 
 Result = TypeVar("Result")
 
 
 class StorageCalls:
-    """Makes one process's calls to the storage."""
+    """Makes one process's calls to the storage for one purpose: those of another have their own threads."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="storage")
+    def __init__(self, purpose: str, threads: int = THREADS) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"storage-{purpose}")
 
     def begin(self, call: Callable[[], Result]) -> Future[Result]:
         """Begin a call."""

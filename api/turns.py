@@ -16,13 +16,11 @@ class Turns:
 
     @contextlib.asynccontextmanager
     async def take(self, work_id: UUID, patience: float) -> AsyncGenerator[None]:
-        """Take the turn for an id; raises `TimeoutError` when another has it for longer than `patience` seconds."""
+        """Take the turn for an id; raises `TimeoutError` when it does not come within `patience` seconds."""
         # Those who wait keep the lock alive; with the last of them it goes.
         lock = self._locks.setdefault(work_id, asyncio.Lock())
-        async with asyncio.timeout(patience):
-            await lock.acquire()
-        try:
-            async with self._places:
-                yield
-        finally:
-            lock.release()
+        async with contextlib.AsyncExitStack() as stack:
+            async with asyncio.timeout(patience):
+                await stack.enter_async_context(lock)
+                await stack.enter_async_context(self._places)
+            yield

@@ -44,7 +44,17 @@ def make_engine(settings: Settings, application_name: str, pool_size: int = 1) -
     )
 
 
-def make_async_engine(settings: Settings, application_name: str, pool_size: int = 5) -> AsyncEngine:
+def web_connection_options() -> dict[str, Any]:
+    """Give what the connections of `web` have: beside the bounds of all, on waiting for locks and on holding them.
+
+    A process that is frozen within a transaction holds its locks no longer than that, and who waits for one gives up
+    before those who wait for a connection do.
+    """
+    bounds = "-c lock_timeout=2s -c idle_in_transaction_session_timeout=30s"
+    return connection_options("jobyard-web") | {"options": bounds}
+
+
+def make_async_engine(settings: Settings, pool_size: int = 5) -> AsyncEngine:
     """Make the engine of the API, for everything but the hot pair of create and read job."""
     return create_async_engine(
         settings.sqlalchemy_url,
@@ -54,7 +64,7 @@ def make_async_engine(settings: Settings, application_name: str, pool_size: int 
         pool_pre_ping=True,
         # An error would otherwise carry the values of its statement, password hashes among them, into the log.
         hide_parameters=True,
-        connect_args=connection_options(application_name),
+        connect_args=web_connection_options(),
     )
 
 

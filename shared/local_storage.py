@@ -28,22 +28,22 @@ class _LocalWriter(BlobWriter):
         super().__init__(hashed=hashed)
         self._incoming = incoming
         self._target = target
-        with _writing():
+        with writing():
             incoming.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = incoming.open("xb", buffering=0)
 
     def _append(self, chunk: "ReadableBuffer") -> None:
         rest = memoryview(chunk)
-        with _writing():
+        with writing():
             while rest.nbytes:
                 rest = rest[self._file.write(rest) :]
 
     def _keep(self) -> None:
-        with _writing():
+        with writing():
             os.fsync(self._file.fileno())
             self._file.close()
-            _move(self._incoming, self._target)
-            _flush_folder(self._target.parent)
+            for folder in _move(self._incoming, self._target):
+                _flush_folder(folder)
 
     def _drop(self) -> None:
         with contextlib.suppress(OSError):
@@ -148,8 +148,12 @@ class LocalStorage:
             probe.write(b"ok")
 
 
-def _move(source: Path, target: Path) -> None:
+def _move(source: Path, target: Path) -> list[Path]:
+    """Move a file, making the folders that it takes; gives those that have a new entry."""
+    changed = [target.parent]
     while True:
+        while not changed[-1].exists():
+            changed.append(changed[-1].parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             source.replace(target)
@@ -158,7 +162,7 @@ def _move(source: Path, target: Path) -> None:
             if not source.exists():
                 raise
         else:
-            return
+            return changed
 
 
 def _flush_folder(folder: Path) -> None:
@@ -179,7 +183,8 @@ def _remove_if_empty(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _writing() -> Generator[None]:
+def writing() -> Generator[None]:
+    """Raise `StorageFull` or `StorageUnavailable` for what goes wrong while a file is written."""
     try:
         yield
     except OSError as error:

@@ -18,7 +18,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from shared.errors import StorageUnavailable
-from shared.local_storage import KEY
+from shared.local_storage import KEY, writing
 from shared.settings import Settings
 from shared.storage import Blob, BlobReader, BlobWriter
 
@@ -193,7 +193,7 @@ class ObjectStorage:
         """Give the path of a copy, which goes with the block."""
         with tempfile.TemporaryDirectory(prefix="jobyard-") as folder:
             path = Path(folder, "blob")
-            with self.open(key) as source, path.open("wb") as copy:
+            with self.open(key) as source, writing(), path.open("wb") as copy:
                 while chunk := source.read(_COPY_BYTES):
                     copy.write(chunk)
             yield path

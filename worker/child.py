@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+# A child that is frozen while it records an outcome holds no locks for longer.
+_BOUNDS = {"idle_in_transaction_session_timeout": "30s"}
 LONGEST_PAUSE_SECONDS = 2.0
 INTERRUPT_SIGNAL = signal.SIGUSR2
 """What the heartbeat sends the handler's thread to end it; Celery keeps SIGTERM and SIGUSR1 for itself."""
@@ -160,7 +162,7 @@ class Child:
         while True:
             try:
                 if self._connection is None or self._connection.closed:
-                    self._connection = connect(self._settings, "jobyard-worker")
+                    self._connection = connect(self._settings, "jobyard-worker", **_BOUNDS)
                 return work(self._connection)
             except psycopg.OperationalError as error:
                 logger.warning("PostgreSQL does not answer (%s), trying again", type(error).__name__)

@@ -67,7 +67,7 @@ async def _check_database(resources: Resources) -> bool:
 async def _check_storage(resources: Resources) -> bool:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await asyncio.wrap_future(resources.storage_calls.begin(resources.storage.check))
+            await asyncio.wrap_future(resources.storage_probe.begin(resources.storage.check))
     except Exception:  # noqa: BLE001 - likewise
         return False
     return True

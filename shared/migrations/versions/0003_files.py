@@ -37,8 +37,6 @@ $$
 
 
 def upgrade() -> None:
-    op.add_column("users", sa.Column("max_bytes", sa.BigInteger(), nullable=True))
-    op.add_column("users", sa.Column("max_files", sa.BigInteger(), nullable=True))
     op.create_table(
         "uploads",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -109,6 +107,9 @@ def upgrade() -> None:
         INSERT INTO storage_usage (owner_id, bytes, files)
         SELECT owner_id, sum(size), count(*) FROM files GROUP BY owner_id
     """)
+    # Last: it locks out everybody who signs in.
+    op.add_column("users", sa.Column("max_bytes", sa.BigInteger(), nullable=True))
+    op.add_column("users", sa.Column("max_files", sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
