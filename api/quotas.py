@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 
 from api.resources import Resources
 from shared.errors import JobyardError
+from shared.models import SYSTEM_OWNER_ID
 from shared.quota import read_quota
 
 _MOST = 2**63 - 1
@@ -71,9 +72,10 @@ class _Override(BaseModel):
     max_files: int | None
 
 
-_READ: LiteralString = "SELECT id AS user_id, max_bytes, max_files FROM users WHERE id = %(id)s"
+# Of those who can sign in: the system's own jobs must never be refused for want of room.
+_READ: LiteralString = "SELECT id AS user_id, max_bytes, max_files FROM users WHERE id = %(id)s AND id <> %(system)s"
 _SET: LiteralString = """
-UPDATE users SET max_bytes = %(max_bytes)s, max_files = %(max_files)s WHERE id = %(id)s
+UPDATE users SET max_bytes = %(max_bytes)s, max_files = %(max_files)s WHERE id = %(id)s AND id <> %(system)s
 RETURNING id AS user_id, max_bytes, max_files
 """
 
@@ -104,7 +106,7 @@ async def _answer(
 ) -> UserQuota:
     async with resources.ledger.connection() as connection:
         cursor = connection.cursor(row_factory=class_row(_Override))
-        found = await (await cursor.execute(statement, parameters)).fetchone()
+        found = await (await cursor.execute(statement, parameters | {"system": SYSTEM_OWNER_ID})).fetchone()
     if found is None:
         raise UserNotFound("No such user.")
     return UserQuota(**found.model_dump(), usage=await read_usage(resources, user_id))

@@ -133,7 +133,7 @@ class Runner:
             child.nudge()
         logger.log(
             verdict.level,
-            "job %s (%s), attempt %s: %s, now %s", held.job_id, held.kind, held.attempt, verdict.text, ending.state,
+            "job %s (%s), attempt %s: now %s. %s", held.job_id, held.kind, held.attempt, ending.state, verdict.text,
             exc_info=raised if verdict.unexpected else None,
         )  # fmt: skip
         raise _celery_ending(ending.state, verdict) from None

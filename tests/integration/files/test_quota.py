@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
+from shared.models import SYSTEM_OWNER_ID
 from shared.settings import Settings
 from tests.conftest import Owner
 from tests.integration.files.bodies import PNG, blobs, count, pointers
@@ -125,3 +126,9 @@ def test_malformed_quotas_are_refused(
 def test_whose_account_is_gone_has_no_limits(client: TestClient, owner: Owner, database: psycopg.Connection) -> None:
     database.execute("DELETE FROM users WHERE id = %s", (owner.id,))
     assert client.get("/v1/limits", headers=owner.headers).status_code == 401
+
+
+def test_the_systems_own_user_has_no_quota(client: TestClient, operator: Owner) -> None:
+    path = path_of(SYSTEM_OWNER_ID)
+    answers = client.get(path, headers=operator.headers), client.put(path, json=NONE_SET, headers=operator.headers)
+    assert [answer.status_code for answer in answers] == [404, 404]
