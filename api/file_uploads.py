@@ -20,7 +20,7 @@ from api.idempotent_uploads import hold
 from api.incoming_file import UploadRules
 from api.problems import Problem
 from api.resources import Resources
-from api.upload_errors import KindNotSuited, NothingStored, PartNotValid
+from api.upload_errors import KindNotSuited, PartNotValid
 from api.uploads import Form, missing_part, receive_form, receive_raw
 from shared import models
 from shared.errors import JobyardError
@@ -96,9 +96,6 @@ async def upload_batch(
     ):
         if not form.files:
             raise missing_part("files")
-        if not form.accepted:
-            codes = ", ".join(sorted({file.refusal.code for file in form.files if file.refusal}))
-            raise NothingStored(f"No file was stored: {codes}.", pointer="/files")
         if (first := await held.replay(form)) is not None:
             return first
         return await store(resources, owner_id, form, held, partial(_uploaded_batch, form), retention)

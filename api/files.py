@@ -1,8 +1,8 @@
 """Storing, reading and deleting files. A blob is committed before its file's row, and deleted after it."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,13 +18,14 @@ from api.incoming_file import IncomingFile
 from api.pages import Page, PageQuery, make_page, select_page
 from api.resources import Resources
 from api.transactions import session_connection
+from api.upload_errors import NothingStored
 from api.upload_rows import settle_uploads
 from api.uploads import Form
 from shared import models
 from shared.errors import FileInUse, FileNotFound, StorageUnavailable
 from shared.job_queue import Enqueued, NewJob, enqueue
 from shared.job_state import TERMINAL
-from shared.quota import QuotaExceeded, require_room
+from shared.quota import Quota, QuotaExceeded, read_quota
 
 logger = logging.getLogger(__name__)
 
@@ -46,23 +47,22 @@ async def store(
 ) -> Response:
     """Keep a form's files for so long: blobs first, then rows, a job and the answer under the key in one transaction.
 
-    Raises `QuotaExceeded`, `UploadExpired`, and `IdempotencyKeyInUse` when the key was lost meanwhile; then nothing is
-    kept.
+    Raises `QuotaExceeded`, of a batch `NothingStored`, `UploadExpired`, and `IdempotencyKeyInUse` when the key was lost
+    meanwhile; then nothing is kept. Of a batch, the files for which there is no room are refused, and no others.
     """
-    incoming = form.accepted
-    for outcome in await asyncio.gather(*(file.keep() for file in incoming), return_exceptions=True):
-        if outcome is not None:
-            raise outcome
+    await form.keep()
     async with resources.sessions() as session:
         connection = await session_connection(session)
-        await settle_uploads(connection, owner_id, [file.id for file in incoming])
-        rows = await _insert(session, [file_columns(owner_id, file, description) for file in incoming], retention)
-        await _require_room(session, resources, owner_id, rows)
+        await settle_uploads(connection, owner_id, [file.id for file in form.accepted])
+        values = [file_columns(owner_id, file, description) for file in form.accepted]
+        rows = await _insert(session, values, retention)
+        if refused := await _refuse_excess(session, resources, owner_id, form):
+            rows = [row for row in rows if row.id not in refused]
         enqueued = await enqueue(connection, new_job) if new_job else None
         response = answer(rows, enqueued)
         await held.keep(connection, form, response)
         # Whether a COMMIT without an answer happened nobody knows: then files.clean finds out and sweeps.
-        for file in incoming:
+        for file in form.accepted:
             file.release()
         await session.commit()
     if enqueued is not None:
@@ -75,16 +75,37 @@ async def _insert(session: AsyncSession, values: list[dict[str, Any]], retention
     return list(await session.scalars(statement.returning(models.File), values))
 
 
-async def _require_room(
-    session: AsyncSession, resources: Resources, owner_id: UUID, rows: Sequence[models.File]
-) -> None:
+async def _refuse_excess(session: AsyncSession, resources: Resources, owner_id: UUID, form: Form) -> set[UUID]:
+    """Refuse the files that do not fit now that their sizes are known, and delete their rows; gives their ids."""
+    quota = await read_quota(await session_connection(session), resources.settings, owner_id)
+    excess = _excess(quota, form.accepted) if quota is not None else {}
+    if not excess:
+        return set()
+    await session.execute(delete(models.File).where(models.File.id.in_(file.id for file in excess)))
     try:
-        await require_room(await session_connection(session), resources.settings, owner_id)
-    except QuotaExceeded:
+        for file, error in excess.items():
+            form.refuse(file, error)
+        form.require_accepted()
+    except (QuotaExceeded, NothingStored):
         # What was reserved goes at this very moment: no rival is refused for the sake of a file that does not come.
-        await session.execute(delete(models.File).where(models.File.id.in_([row.id for row in rows])))
         await session.commit()
         raise
+    return {file.id for file in excess}
+
+
+def _excess(quota: Quota, files: Sequence[IncomingFile]) -> dict[IncomingFile, QuotaExceeded]:
+    """Tell which of these files, all counted in the quota, do not fit beside the others and those before them."""
+    fitting = replace(quota, bytes=quota.bytes - sum(file.size for file in files), files=quota.files - len(files))
+    excess: dict[IncomingFile, QuotaExceeded] = {}
+    for file in files:
+        more = replace(fitting, bytes=fitting.bytes + file.size, files=fitting.files + 1)
+        try:
+            more.require_room()
+        except QuotaExceeded as error:
+            excess[file] = error
+        else:
+            fitting = more
+    return excess
 
 
 def file_columns(owner_id: UUID, file: IncomingFile, description: str | None) -> dict[str, Any]:

@@ -47,11 +47,10 @@ class HeldKey:
         return self._kept is not None
 
     async def replay(self, form: Form) -> Response | None:
-        """Give the first answer if there is one; raises `IdempotencyKeyReused` for another form."""
+        """Give the first answer if there is one; raises `IdempotencyKeyReused`, `NothingStored` for another form."""
         if self._key is None or self._kept is None:
             return None
-        for file in form.accepted:
-            await file.keep()
+        await form.keep()
         return self._kept.replay(_with_form(self._key, form))
 
     async def keep(self, connection: AsyncConnection[object], form: Form, answer: Response) -> None:
@@ -61,8 +60,7 @@ class HeldKey:
 
 
 def _with_form(key: RequestKey, form: Form) -> RequestKey:
-    # The content of a refused file is not read any further; that it was refused for this reason is what counts of it.
-    files = [[file.name, file.sha256 if file.refusal is None else file.refusal.code] for file in form.files]
+    files = [[file.name, file.sha256 if file.counts else file.refusal and file.refusal.code] for file in form.files]
     return key.with_body({"files": files, "texts": form.texts})
 
 

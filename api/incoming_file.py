@@ -2,8 +2,9 @@
 
 import asyncio
 import hashlib
+import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Self
 from uuid import UUID
@@ -13,12 +14,15 @@ from api.resources import Resources
 from api.storage_calls import StorageCalls
 from api.upload_errors import EmptyFile
 from api.upload_rows import UploadRows
-from shared.errors import FileTooLarge, JobyardError, MediaTypeNotAllowed
+from shared.errors import FileTooLarge, JobyardError, MediaTypeNotAllowed, StorageUnavailable
 from shared.file_limits import NO_LIMITS, FileLimits
 from shared.ids import new_id
 from shared.media_type import HEAD_BYTES, sniff
+from shared.quota import QuotaExceeded
 from shared.settings import Settings
 from shared.storage import BlobWriter, Storage, upload_key
+
+logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 256 * 1024
 LARGE_BLOCK_BYTES = 1024 * 1024
@@ -108,7 +112,7 @@ class IncomingFile:
         self._rules = rules
         self._block = bytearray()
         self._writer: BlobWriter | HashOnly | None = None
-        self._kept = False
+        self._committed = False
         self._released = False
         self._expected = expected
         self._renew_at: float | None = None
@@ -124,6 +128,15 @@ class IncomingFile:
         if self._writer is None:
             raise ValueError("nothing was written yet")
         return self._writer.sha256
+
+    @property
+    def counts(self) -> bool:
+        """Whether its content is read to the end, to be compared when the upload is repeated.
+
+        Whether there is room differs from day to day: a file refused for want of it is told by its content, as is one
+        that was stored. That it was refused for any other reason tells enough of its content.
+        """
+        return self.refusal is None or isinstance(self.refusal, QuotaExceeded)
 
     async def write(self, chunk: bytes) -> None:
         """Append a chunk.
@@ -147,6 +160,11 @@ class IncomingFile:
         if not self.media_type:
             self._identify()
 
+    def refuse(self, error: JobyardError) -> None:
+        """Say why it is not stored; of what comes from here on nothing but the hash is kept."""
+        self.refusal = error
+        self._rules = replace(self._rules, kept=False)
+
     async def keep(self) -> None:
         """Keep the blob, flushed to disk; raises `QuotaExceeded`, `StorageFull`, `StorageUnavailable`."""
         await self._hold_row()
@@ -157,12 +175,15 @@ class IncomingFile:
         self._released = True
 
     async def discard(self) -> None:
-        """Drop whatever is stored, unless it was released."""
+        """Drop whatever is stored, unless it was released; what cannot be deleted is swept by `files.clean`."""
         self._block = bytearray()
         if self._released:
             return
         if self._writer is not None:
-            await self._rules.calls.make(self._drop)
+            try:
+                await self._rules.calls.make(self._drop)
+            except StorageUnavailable:
+                logger.warning("the blob %s was not deleted; files.clean will", self.storage_key, exc_info=True)
         if self._renew_at is not None:
             self._renew_at = None
             await asyncio.shield(self._rules.rows.forget(self.id))
@@ -193,10 +214,10 @@ class IncomingFile:
         self._flush()
         if self._writer is not None:
             self._writer.commit()
-            self._kept = self._rules.kept
+            self._committed = self._rules.kept
 
     def _drop(self) -> None:
-        if self._kept:
+        if self._committed:
             self._rules.storage.delete(self.storage_key)
         elif self._writer is not None:
             self._writer.abort()

@@ -1,5 +1,6 @@
 """Receiving files, as forms or raw: nothing is kept before it is whole and allowed, and all is discarded as one."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from api.multipart import Event, Part, PartEnd, boundary_of, parse_form
 from api.request_body import Body
 from api.upload_errors import (
     EmptyFile,
+    NothingStored,
     PartMissing,
     PartNotValid,
     PartUnknown,
@@ -30,11 +32,39 @@ class Form:
 
     files: list[IncomingFile] = field(default_factory=list[IncomingFile])
     texts: dict[str, str] = field(default_factory=dict[str, str])
+    most_files: int = 1
 
     @property
     def accepted(self) -> list[IncomingFile]:
         """The files that were not refused."""
         return [file for file in self.files if file.refusal is None]
+
+    async def keep(self) -> None:
+        """Keep the blobs of the accepted files, and the hashes of those refused for want of room.
+
+        Raises `NothingStored` when all are refused, `StorageFull`, `StorageUnavailable`; `QuotaExceeded` of one file.
+        """
+        files = [file for file in self.files if file.counts]
+        outcomes = await asyncio.gather(*(file.keep() for file in files), return_exceptions=True)
+        for file, outcome in zip(files, outcomes, strict=True):
+            if isinstance(outcome, QuotaExceeded):
+                self.refuse(file, outcome)
+                await file.keep()
+            elif outcome is not None:
+                raise outcome
+        self.require_accepted()
+
+    def refuse(self, file: IncomingFile, error: JobyardError) -> None:
+        """Refuse one of several files; where one only is allowed, raises the error instead."""
+        if self.most_files == 1:
+            raise error
+        file.refuse(error)
+
+    def require_accepted(self) -> None:
+        """Make sure that there is a file to store; raises `NothingStored`."""
+        if not self.accepted:
+            codes = ", ".join(sorted({file.refusal.code for file in self.files if file.refusal}))
+            raise NothingStored(f"No file was stored: {codes}.", pointer="/files")
 
 
 @contextlib.asynccontextmanager
@@ -72,7 +102,7 @@ async def receive_raw(request: Request, rules: UploadRules, name: str | None) ->
 
 class _FormReader:
     def __init__(self, rules: UploadRules, expected: int) -> None:
-        self.form = Form()
+        self.form = Form(most_files=rules.most_files)
         self._expected = expected
         self._rules = rules
         self._text_name: str | None = None
@@ -106,7 +136,7 @@ class _FormReader:
 
     async def _add_to_file(self, chunk: bytes) -> None:
         file = self.form.files[-1]
-        if file.refusal is None:
+        if file.counts:
             try:
                 await file.write(chunk)
             except (FileTooLarge, MediaTypeNotAllowed, QuotaExceeded) as error:
@@ -118,17 +148,16 @@ class _FormReader:
                 self.form.texts[self._text_name] = self._text.decode()
             except UnicodeDecodeError:
                 raise _part_error(PartNotValid, self._text_name, "It is not UTF-8.") from None
-        elif self.form.files[-1].refusal is None:
+        elif self.form.files[-1].counts:
             try:
                 self.form.files[-1].finish()
             except (EmptyFile, MediaTypeNotAllowed) as error:
                 await self._refuse(self.form.files[-1], error)
 
     async def _refuse(self, file: IncomingFile, error: JobyardError) -> None:
-        if self._rules.most_files == 1:
-            raise error
-        file.refusal = error
-        await file.discard()
+        self.form.refuse(file, error)
+        if not file.counts:
+            await file.discard()
 
 
 def missing_part(name: str) -> PartMissing:

@@ -1,6 +1,7 @@
 """Batches: each file for itself, one transaction, nothing half done."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -21,6 +22,7 @@ EMPTY = part("files", b"", "b.png")
 WRONG = part("files", b"\x7fELF" + bytes(9000), "c.png")
 LARGE = part("files", b"w" * 300_001, "d.txt")
 TEXT = part("files", b"words", "e.txt")
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def test_each_file_is_answered_for_itself(
@@ -92,3 +94,23 @@ class TestNothingIsStored:
             answer = client.post("/v1/files/batch", content=form(GOOD, TEXT), headers=owner.headers | FORM)
 
         assert answer.status_code == 500
+
+
+def test_a_blob_that_cannot_be_discarded_stops_no_other(
+    client: TestClient, owner: Owner, settings: Settings, database: psycopg.Connection
+) -> None:
+    with refusing(database, "files", "media_type", "text/plain"), ThreadPoolExecutor(1) as threads:
+        with psycopg.connect(settings.database_url) as holder:
+            holder.execute("LOCK TABLE files IN SHARE MODE")
+            body = form(GOOD, TEXT)
+            sent = threads.submit(client.post, "/v1/files/batch", content=body, headers=owner.headers | FORM)
+            while database.execute(WAITING).fetchone() != (1,):
+                pass
+            # Where a blob was, a folder is: that cannot be deleted as a file.
+            first = next(path for path in blobs(settings.storage_dir) if path.read_bytes() == PNG)
+            first.unlink()
+            first.mkdir()
+        answer = sent.result()
+
+    assert answer.status_code == 500
+    assert (blobs(settings.storage_dir), count(database, "files"), count(database, "uploads")) == ([], 0, 0)

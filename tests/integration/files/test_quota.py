@@ -93,9 +93,21 @@ def test_a_refused_upload_leaves_nothing(
     put(client, operator, owner, max_bytes=len(PNG) - 1)
     assert upload(client, owner) == 413
     batch = client.post("/v1/files/batch", files=[("files", ("a.png", PNG))] * 2, headers=owner.headers)
-    assert batch.status_code in {413, 422}
+    assert (batch.status_code, batch.json()["code"]) == (422, "nothing_stored")
     assert count(database, "files") == count(database, "uploads") == len(blobs(settings.storage_dir)) == 0
     assert usage(client, owner) == {"max_bytes": len(PNG) - 1, "bytes": 0, "max_files": 5, "files": 0}
+
+
+def test_of_a_batch_as_many_small_files_are_stored_as_fit(
+    client: TestClient, owner: Owner, database: psycopg.Connection, settings: Settings
+) -> None:
+    batch = client.post("/v1/files/batch", files=[("files", ("a.png", PNG))] * 5, headers=owner.headers)
+
+    assert (batch.status_code, batch.json()["failed"]) == (201, 2)
+    codes = [item["error"] and item["error"]["code"] for item in batch.json()["items"]]
+    assert sorted(codes, key=str) == [None] * 3 + ["quota_exceeded"] * 2
+    assert (count(database, "files"), count(database, "uploads"), len(blobs(settings.storage_dir))) == (3, 0, 3)
+    assert (usage(client, owner)["bytes"], usage(client, owner)["files"]) == (3 * len(PNG), 3)
 
 
 def test_quotas_are_for_operators_and_of_users(client: TestClient, owner: Owner, operator: Owner) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from shared.settings import Settings
 from tests.conftest import Owner, make_owner
-from tests.integration.files.bodies import PNG, blobs, count
+from tests.integration.files.bodies import FORM, PNG, blobs, count, form, part
 from tests.integration.files.conftest import StartServer
 
 UPLOADS, FITTING = 20, 7
@@ -65,6 +65,27 @@ def test_of_many_uploads_at_once_exactly_those_that_fit_are_stored(
         path = client.get("/v1/files", headers=owner.headers).json()["items"][0]["links"]["self"]
         assert client.delete(path, headers=owner.headers).status_code == 204
         assert send(client) == 201
+
+
+def test_of_a_batch_that_turns_out_too_large_those_files_are_stored_that_fit(
+    start_server: StartServer, settings: Settings, database: psycopg.Connection, owner: Owner
+) -> None:
+    # When their rows are written, what is known of the first two is no more than their first 256 KB: both are let in.
+    database.execute("UPDATE users SET max_bytes = 700000 WHERE id = %s", (owner.id,))
+    contents = [b"w" * 600_000, b"w" * 600_001, b"w" * (SIZE + 1), b"small"]
+    body = form(*(part("files", content, f"{place}.txt") for place, content in enumerate(contents)))
+    headers = owner.headers | FORM | {"Idempotency-Key": "batch"}
+
+    with start_server(f"export JOBYARD_MAX_UPLOAD_BYTES={SIZE};").client() as client:
+        first, again = (client.post("/v1/files/batch", content=body, headers=headers) for _ in range(2))
+
+    assert first.status_code == 201
+    codes = [item["error"] and item["error"]["code"] for item in first.json()["items"]]
+    assert codes == [None, "quota_exceeded", "file_too_large", None]
+    assert first.json()["failed"] == 2
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert (count(database, "files"), count(database, "uploads"), len(blobs(settings.storage_dir))) == (2, 0, 2)
+    assert usage(database, owner.id) == (2, 600_005)
 
 
 INSERT = """

@@ -65,6 +65,26 @@ def test_what_makes_it_another_batch(client: TestClient, owner: Owner, other: by
     assert_replayed(first, sending.send(client, owner))
 
 
+@pytest.mark.parametrize(("size", "number"), [(600_000, 2), (100, 5)], ids=["refused early", "refused at the end"])
+def test_what_was_refused_for_want_of_room_is_told_by_its_content(
+    client: TestClient, owner: Owner, database: psycopg.Connection, size: int, number: int
+) -> None:
+    database.execute("UPDATE users SET max_bytes = %s WHERE id = %s", (size + size // 2, owner.id))
+    files = [part("files", b"w" * size, f"{place}.txt") for place in range(number)]
+    sending = Sending("/v1/files/batch", "files", {"content": form(*files)}, FORM)
+    first = sending.send(client, owner)
+    others = [form(*files[:place], part("files", b"v" * size, f"{place}.txt"), *files[place + 1 :])
+              for place in range(number)]  # fmt: skip
+
+    assert (first.status_code, first.json()["failed"]) == (201, number - 1)
+    assert_replayed(first, sending.send(client, owner))
+    for other in others:
+        assert_problem(sending.with_body(content=other).send(client, owner), 422, "idempotency_key_reused")
+    database.execute("UPDATE users SET max_bytes = 0")
+    assert_replayed(first, sending.send(client, owner))
+    assert count(database, "files") == 1
+
+
 @pytest.mark.parametrize(
     ("sending", "status"),
     [
