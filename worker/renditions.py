@@ -173,7 +173,8 @@ class ImageFacts:
     """Is what a picture's header says: `width` and `height` as displayed, that is after its EXIF orientation.
 
     `mode` is the decoder's name for the pixels (`RGB`, `P`, `I;16` …), `orientation` is from 1 to 8, `frames` counts an
-    animation's, `taken_at` is the camera's local time in ISO 8601 without a zone, which EXIF does not give.
+    animation's (1 for a HEIC, whatever pictures are in it), `taken_at` is the camera's local time in ISO 8601 without a
+    zone, which EXIF does not give.
     """
 
     width: int
@@ -191,10 +192,15 @@ class ImageFacts:
 class ImageLimits:
     """Is how much of a picture is decoded, and how much is made of it; the defaults fit a worker's child of 2 GiB.
 
+    All is counted before pixels are decoded: `bytes` first; `frames`, `scans` and `metadata_bytes` by walking the file,
+    but of AVIF and HEIC when their library has opened it; `pixels` from the opened header; `output_pixels` last.
+
     - `pixels`: 60 megapixels, above what phones and nearly all cameras write; they take 240 MB, up to 1 GB in between.
-    - `frames`: of an animation, though only its first is decoded: what has more is a film.
+    - `frames`: of an animation, though only its first is decoded: what has more is a film. Of a HEIC its pictures, of
+      which only the primary one is used.
     - `scans`: of a JPEG. Progressive ones have 10 or so, and each goes over all pixels again.
-    - `metadata_bytes`: all there is beside the pixels. Depth maps and the like in XMP take a few megabytes.
+    - `metadata_bytes`: all there is beside the pixels; of AVIF and HEIC the EXIF, XMP and ICC profile of the picture
+      that is used. Depth maps and the like in XMP take a few megabytes.
     - `output_pixels`: of all renditions together: the original's size once, and two thirds of it in smaller ones.
     - `bytes`: of the file. WebP, AVIF and HEIC are held in memory whole.
     """

@@ -5,9 +5,10 @@ import struct
 import tracemalloc
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
 
 from tests.unit.imaging_pictures import corners, encoded, png
 from worker.imaging import inspect_image, render
@@ -89,7 +90,7 @@ def test_2000_frames_are_refused() -> None:
     film = animated(2000, "GIF")
     refused = refusal(film)
     assert isinstance(refused, ImageTooManyFrames)
-    assert (refused.code, str(refused)) == ("image_too_many_frames", "the animation has more than 1,000 frames")
+    assert (refused.code, str(refused)) == ("image_too_many_frames", "the picture has more than 1,000 frames")
     assert inspect_image(io.BytesIO(film)).frames == 2000
 
 
@@ -101,6 +102,16 @@ def test_frames_are_counted(image_format: str) -> None:
     assert isinstance(refusal(animation, ImageLimits(frames=4)), ImageTooManyFrames)
     still = encoded(corners(), image_format).getvalue()
     accept(still, ImageLimits(frames=1))
+
+
+def test_the_pictures_of_a_heic_are_counted() -> None:
+    burst = animated(5, "HEIF")
+    accept(burst, ImageLimits(frames=5))
+    refused = refusal(burst, ImageLimits(frames=4))
+    assert isinstance(refused, ImageTooManyFrames)
+    assert str(refused) == "the picture has more than 4 frames"
+    # They are no animation.
+    assert inspect_image(io.BytesIO(burst)).frames == 1
 
 
 def test_a_png_that_promises_a_billion_frames_is_refused() -> None:
@@ -130,6 +141,14 @@ def webp_with(name: bytes, size: int, times: int = 1) -> bytes:
     return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]
 
 
+def boxed(image_format: str, name: str, size: int) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Copyright] = "A" * size
+    metadata = {"exif": exif.tobytes(), "xmp": bytes(size), "icc_profile": SRGB + bytes(size)}
+    return encoded(corners(), image_format, **{name: metadata[name]}).getvalue()
+
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 PIXELS = (b"IDAT", zlib.compress(b"\0\1\2\3"))
 
 
@@ -142,6 +161,11 @@ LARGE: list[Callable[[int], bytes]] = [
     lambda size: webp_with(b"XMP ", size),
     lambda size: webp_with(b"JUNK", size),
     lambda size: encoded(corners(), "GIF", comment=bytes([65]) * size).getvalue(),
+    *(
+        partial(boxed, image_format, name)
+        for image_format in ("AVIF", "HEIF")
+        for name in ("exif", "xmp", "icc_profile")
+    ),
 ]
 
 
@@ -170,13 +194,18 @@ def test_too_many_pieces_are_refused(content: bytes) -> None:
     "content",
     [
         encoded(Image.new("L", (8, 8)), "GIF").getvalue()[:-1] + b"\x21\x01" + b"\1A" * (MOST_BLOCKS + 1) + b"\0;",
+        encoded(Image.new("L", (8, 8)), "GIF").getvalue()[:-1] + b"\x21\xf9\0" * (MOST_BLOCKS + 1),
+        encoded(Image.new("L", (8, 8)), "GIF").getvalue()[:-1] + (b"\x2c" + bytes(11)) * (MOST_BLOCKS + 1),
         png(1, 1, chunks=(PIXELS,))[:-12] + b"\0\0\0\0IDAT\x35\xaf\x06\x1e" * (MOST_BLOCKS + 1),
+        webp_with(b"VP8 ", 0, times=MOST_BLOCKS + 1),
+        webp_with(b"ANMF", 0, times=MOST_BLOCKS + 1),
     ],
-    ids=["GIF", "PNG"],
+    ids=["GIF's blocks", "GIF's extensions", "GIF's pictures", "PNG", "WebP", "WebP's frames"],
 )
 def test_a_walk_over_tiny_blocks_ends(content: bytes) -> None:
+    # However many frames there may be.
     with pytest.raises(ImageMetadataTooLarge, match="made of more than 1,000,000 blocks"):
-        render(io.BytesIO(content), ONE, [io.BytesIO()])
+        inspect_image(io.BytesIO(content))
 
 
 @pytest.mark.parametrize("filler", [b"\xff\xff", b"\xff\0", b"\xff\xd0", b"\xff\1", b"\0\0"])

@@ -38,6 +38,7 @@ def walk_webp(stream: BinaryIO, pieces: Pieces) -> None:
         name, size = head[:4], int.from_bytes(head[4:], "little")
         if name == b"ANMF":
             pieces.add_frames()
+            pieces.add_block()
         elif name in _WEBP_PIXELS:
             pieces.add_block()
         else:
@@ -52,6 +53,8 @@ def walk_gif(stream: BinaryIO, pieces: Pieces) -> None:
     while introducer := stream.read(1):
         if introducer == _GIF_END:
             return
+        # Each introducer counts: what it introduces may be empty, and what lies between Pillow passes by byte by byte.
+        pieces.add_block()
         if introducer == _GIF_IMAGE:
             pieces.add_frames()
             _skip_palette(stream, stream.read(9)[8:])
@@ -62,9 +65,6 @@ def walk_gif(stream: BinaryIO, pieces: Pieces) -> None:
             size = _skip_blocks(stream, pieces)
             if label in _GIF_COMMENTS:
                 pieces.add_segment(size)
-        else:
-            # Pillow passes by what lies between blocks, byte by byte.
-            pieces.add_block()
 
 
 def _skip_palette(stream: BinaryIO, flags: bytes) -> None:

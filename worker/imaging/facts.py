@@ -24,6 +24,9 @@ _WALKS: tuple[tuple[bytes, Callable[[BinaryIO, Pieces], None]], ...] = (
     (b"GIF8", walk_gif),
     (b"RIFF", walk_webp),
 )
+# Boxes in boxes, which only their libraries read; that decodes nothing yet.
+_NOT_WALKED = frozenset({"avif", "heic"})
+_METADATA = ("exif", "xmp", "icc_profile")
 
 
 def inspect_image(source: Source, limits: ImageLimits = _INSPECTION) -> ImageFacts:
@@ -41,6 +44,7 @@ def inspect_image(source: Source, limits: ImageLimits = _INSPECTION) -> ImageFac
 def count_pieces(stream: BinaryIO, limits: ImageLimits) -> Pieces:
     """Count what a file is made of, in bounded time and memory; the stream is at its beginning again afterwards.
 
+    Of AVIF and HEIC only the bytes are counted; the rest is when they are open.
     Raises `ImageFileTooLarge`, `ImageTooManyFrames`, `ImageTooManyScans` and `ImageMetadataTooLarge`.
     """
     size = stream.seek(0, 2)
@@ -58,7 +62,10 @@ def count_pieces(stream: BinaryIO, limits: ImageLimits) -> Pieces:
 
 
 def checked_facts(image: ImageFile.ImageFile, pieces: Pieces) -> ImageFacts:
-    """Read the facts of a picture that shall be decoded; raises `ImageTooLarge` and `ImageTooManyFrames`."""
+    """Read the facts of a picture that shall be decoded.
+
+    Raises `ImageTooLarge`, and of AVIF and HEIC `ImageTooManyFrames` and `ImageMetadataTooLarge`.
+    """
     limits = pieces.limits
     if math.prod(image.size) > limits.pixels:
         width, height = image.size
@@ -71,8 +78,8 @@ def facts_of(image: ImageFile.ImageFile, pieces: Pieces) -> ImageFacts:
     """Read the facts of an opened picture whose pieces were counted."""
     # A JPEG with further pictures in it (stereo pairs, gain maps) is opened as MPO; they are no animation.
     image_format = FORMATS.get(image.format or "", "jpeg")
-    if image_format == "avif":
-        pieces.add_frames(int(getattr(image, "n_frames", 1)))
+    if image_format in _NOT_WALKED:
+        _count_opened(image, pieces)
     exif = exif_of(image)
     orientation = _orientation_in(exif)
     width, height = swapped(image.size, orientation)
@@ -84,9 +91,19 @@ def facts_of(image: ImageFile.ImageFile, pieces: Pieces) -> ImageFacts:
         mode=image.mode,
         orientation=orientation,
         has_alpha=image.has_transparency_data,
-        frames=max(1, pieces.frames),
+        # Further pictures of a HEIC are a burst or the like: no animation either.
+        frames=1 if image_format == "heic" else max(1, pieces.frames),
         taken_at=_taken_at_in(exif),
     )
+
+
+def _count_opened(image: ImageFile.ImageFile, pieces: Pieces) -> None:
+    """Count what the decoder's library found: frames, and the metadata of the one picture that is used."""
+    pieces.add_frames(int(getattr(image, "n_frames", 1)))
+    others: list[dict[str, object]] = image.info.get("metadata") or []
+    for found in (*map(image.info.get, _METADATA), *(other.get("data") for other in others)):
+        if isinstance(found, bytes):
+            pieces.add_segment(len(found))
 
 
 def exif_of(image: Image.Image) -> Image.Exif:

@@ -43,7 +43,7 @@ class Pieces:
             raise ImageMetadataTooLarge(f"the picture has more than {MOST_PADDING_BYTES:,} bytes of padding")
 
     def add_block(self) -> None:
-        """Count a block of compressed pixels."""
+        """Count a block of compressed pixels, or what holds some and may be empty."""
         self.blocks += 1
         if self.blocks > MOST_BLOCKS:
             raise ImageMetadataTooLarge(f"the picture is made of more than {MOST_BLOCKS:,} blocks")
@@ -55,10 +55,10 @@ class Pieces:
             raise ImageTooManyScans(f"the picture has more than {self.limits.scans:,} scans")
 
     def add_frames(self, count: int = 1) -> None:
-        """Count frames of an animation."""
+        """Count frames of an animation, or pictures of a collection."""
         self.frames += count
         if self.frames > self.limits.frames:
-            raise ImageTooManyFrames(f"the animation has more than {self.limits.frames:,} frames")
+            raise ImageTooManyFrames(f"the picture has more than {self.limits.frames:,} frames")
 
 
 def skip(stream: BinaryIO, size: int) -> None:
