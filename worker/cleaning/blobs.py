@@ -33,11 +33,14 @@ WHERE NOT EXISTS (SELECT FROM known WHERE known.key = listed.key)
   AND NOT EXISTS (SELECT FROM uploads WHERE uploads.id = listed.upload_id)
   AND NOT EXISTS (SELECT FROM jobs WHERE jobs.id = listed.job_id AND jobs.fence = listed.fence AND state = 'running')
 """
-# A file's row comes after its blob and goes before it: one that is older than the walk and still there was walked over.
+# A file's row comes after its blob and goes before it: one that stood before the walk and still does was walked over.
+# But `created_at` is when its transaction began, which may end behind its blob's turn. None lasts an hour;
+# at a file that young the next run looks.
 _MISSING: LiteralString = """
 WITH missing AS MATERIALIZED (
     SELECT id FROM files
-    WHERE created_at < %(began)s AND NOT EXISTS (SELECT FROM present WHERE present.id = files.id)
+    WHERE created_at < %(began)s - interval '1 hour'
+      AND NOT EXISTS (SELECT FROM present WHERE present.id = files.id)
 )
 SELECT (SELECT count(*) FROM missing), ARRAY(SELECT id FROM missing ORDER BY id LIMIT %(most)s)
 """
@@ -45,14 +48,14 @@ SELECT (SELECT count(*) FROM missing), ARRAY(SELECT id FROM missing ORDER BY id 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Counts the files without a blob, and names the first."""
+    """Counts the files without a blob that were an hour old when the walk began, and names the first."""
 
     count: int
     first: list[UUID]
 
 
 def compare_blobs(sweep: Sweep) -> Missing:
-    """Delete the blobs that no row knows, once they are older than the grace; tell which files have no blob."""
+    """Delete the blobs that no row knows, once they are older than the grace; tell which older files have no blob."""
     sweep.connection.execute(_MAKE_PRESENT)
     began = _read_clock(sweep)
     cutoff = began.timestamp() - sweep.grace_seconds

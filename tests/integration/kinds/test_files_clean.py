@@ -9,7 +9,7 @@ from shared.ids import new_id
 from shared.settings import Settings
 from shared.storage import output_key, part_key, upload_key
 from tests import factories
-from tests.integration.kinds.cleaning import NOTHING, add_upload, clean, count, key_of, usage
+from tests.integration.kinds.cleaning import NOTHING, add_upload, age, clean, count, key_of, usage
 from tests.integration.kinds.conftest import Row, Yard
 from tests.s3_server import S3Server
 
@@ -45,12 +45,32 @@ def test_each_sort_goes_and_the_rest_stays(yard: Yard, batch_size: int) -> None:
     assert clean(yard) == NOTHING
 
 
+def test_uploads_of_many_parts_go_a_few_at_a_time(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.cleaning.abandoned.MOST_PARTS", 5)
+    deleted: list[int] = []
+    storage = type(yard.storage)
+    delete = storage.delete
+
+    def watched(self: Any, *keys: str) -> None:
+        deleted.append(len(keys))
+        delete(self, *keys)
+
+    monkeypatch.setattr(storage, "delete", watched)
+    for parts in (2, 3, 1, 7, 4):
+        add_upload(yard, minutes=-5, parts=parts)
+    assert clean(yard) == NOTHING | {"abandoned": 5, "bytes_freed": 5 * 7}
+    # Each upload has one blob more than its parts.
+    assert deleted == [2 + 3 + 2, 1 + 1, 7 + 1, 4 + 1]
+    assert (yard.blobs(), count(yard, "uploads"), count(yard, "upload_parts")) == (set(), 0, 0)
+
+
 def test_a_dry_run_lists_the_first_of_each_sort_and_deletes_nothing(yard: Yard) -> None:
     expired = {key_of(yard, yard.store(f"expired {number}", b"12345", days=-1)) for number in range(120)}
     abandoned = {upload_key(add_upload(yard, minutes=-5, parts=1)) for _ in range(3)}
     orphaned = {yard.write(upload_key(new_id())) for _ in range(2)}
     lost = yard.store("lost")
     yard.storage.delete(key_of(yard, lost))
+    age(yard)
     before, used = yard.blobs(), usage(yard)
     result = clean(yard, dry_run=True, batch_size=50)
     listed: list[Row] = result.pop("would_delete")
@@ -99,6 +119,7 @@ def test_files_without_a_blob_are_named_and_stay(yard: Yard) -> None:
     for file_id in lost:
         yard.storage.delete(key_of(yard, file_id))
     yard.store("there")
+    age(yard)
     assert clean(yard, batch_size=2) == NOTHING | {"missing": 3, "missing_ids": [str(each) for each in sorted(lost)]}
     assert count(yard) == 4
 
@@ -110,6 +131,7 @@ def test_only_the_first_files_without_a_blob_are_named(yard: Yard) -> None:
         " FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 150)) AS new",
         (yard.owner.id,),
     )
+    age(yard)
     result = clean(yard)
     assert (result["missing"], len(result["missing_ids"])) == (150, 100)
     assert result["missing_ids"] == sorted(result["missing_ids"])

@@ -12,8 +12,9 @@ import pytest
 from shared.errors import FileNotFound
 from shared.ids import new_id
 from shared.job_queue import enqueue_in_worker
+from shared.local_storage import LocalStorage
 from shared.settings import Settings
-from shared.storage import output_key, upload_key
+from shared.storage import Blob, output_key, upload_key
 from tests import factories
 from tests.integration.kinds.cleaning import NOTHING, add_upload, clean, count
 from tests.integration.kinds.conftest import Yard
@@ -136,6 +137,24 @@ def test_an_upload_that_becomes_a_file_stays(yard: Yard, rival: psycopg.Connecti
     rival.commit()
     assert clean(yard) == NOTHING
     assert yard.blobs() == {upload_key(upload_id)}
+
+
+def test_a_file_that_is_committed_while_the_storage_is_walked_is_not_missing(
+    yard: Yard, rival: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = add_upload(yard, minutes=5)
+    rival.execute("DELETE FROM uploads WHERE id = %s", (upload_id,))
+    rival.execute(_ADD_FILE, (upload_id, yard.owner.id, upload_key(upload_id)))
+    walk = LocalStorage.blobs
+
+    def commit_behind(storage: LocalStorage) -> Iterator[Blob]:
+        yield from walk(storage)
+        # The only batch was compared: the blob was an upload's, and the file's row not to be seen.
+        rival.commit()
+
+    monkeypatch.setattr(LocalStorage, "blobs", commit_behind)
+    assert clean(yard, batch_size=1) == NOTHING
+    assert (count(yard), count(yard, "uploads")) == (1, 0)
 
 
 def test_an_output_that_becomes_a_file_stays(yard: Yard, rival: psycopg.Connection) -> None:
