@@ -129,6 +129,8 @@ def finish(
         try:
             if context.outputs:
                 require_room_in_worker(connection, context.settings, held.owner_id)
+            # Last, for one may need an output. So files are locked after the row of `storage_usage`, by files.clean
+            # before it: at a deadlock either side begins again (`Child.record`, `Sweep.take`).
             for follow_up in context.follow_ups:
                 enqueue_in_worker(connection, follow_up)
         except JobyardError as error:
