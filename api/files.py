@@ -25,7 +25,7 @@ from shared import models
 from shared.errors import FileInUse, FileNotFound, StorageUnavailable
 from shared.job_queue import Enqueued, NewJob, enqueue
 from shared.job_state import TERMINAL
-from shared.quota import Quota, QuotaExceeded, read_quota
+from shared.quota import Quota, QuotaExceeded, bound_waiting, read_quota
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ async def store(
     await form.keep()
     async with resources.sessions() as session:
         connection = await session_connection(session)
+        await bound_waiting(connection)
         await settle_uploads(connection, owner_id, [file.id for file in form.accepted])
         values = [file_columns(owner_id, file, description) for file in form.accepted]
         rows = await _insert(session, values, retention)

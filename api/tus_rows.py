@@ -19,7 +19,7 @@ from api.idempotency_key import RequestKey
 from api.resources import Resources
 from api.tus_headers import PREFIX, Metadata
 from shared.ids import new_id
-from shared.quota import require_room
+from shared.quota import bound_waiting, require_room
 
 _KEPT: LiteralString = "clock_timestamp() + make_interval(hours => %(hours)s)"
 _MINE: LiteralString = "id = %(id)s AND owner_id = %(owner_id)s AND length IS NOT NULL"
@@ -130,6 +130,7 @@ class TusRows:
         async with self._resources.ledger.connection() as connection, connection.transaction():
 
             async def write() -> Response:
+                await bound_waiting(connection)
                 await connection.execute(_BEGIN, values)
                 await require_room(connection, self._resources.settings, self._owner_id)
                 return Response(status_code=201, headers={"Location": f"{PREFIX}/{claim.id}"})

@@ -11,7 +11,7 @@ from psycopg_pool import PoolTimeout
 
 from api.resources import Resources
 from shared.errors import JobyardError
-from shared.quota import require_room
+from shared.quota import bound_waiting, require_room
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class UploadRows:
     async def begin(self, file_id: UUID, size: int) -> None:
         """Write a row that reserves so many bytes; raises `QuotaExceeded`."""
         async with self._resources.ledger.connection() as connection, connection.transaction():
+            await bound_waiting(connection)
             await connection.execute(_BEGIN, self._values(file_id) | {"size": size}, prepare=True)
             await require_room(connection, self._resources.settings, self._owner_id)
 
@@ -58,7 +59,8 @@ class UploadRows:
     async def forget(self, file_id: UUID) -> None:
         """Delete the row of a file that will not come; when the database is away, `files.clean` does it later."""
         try:
-            async with self._resources.ledger.connection() as connection:
+            async with self._resources.ledger.connection() as connection, connection.transaction():
+                await bound_waiting(connection)
                 await connection.execute(_FORGET, self._values(file_id), prepare=True)
         except (psycopg.Error, PoolTimeout) as error:
             logger.warning("the row of upload %s stays until it expires: %s", file_id, type(error).__name__)

@@ -47,10 +47,10 @@ def make_engine(settings: Settings, application_name: str, pool_size: int = 1) -
 def web_connection_options() -> dict[str, Any]:
     """Give what the connections of `web` have: beside the bounds of all, on waiting for locks and on holding them.
 
-    A process that is frozen within a transaction holds its locks no longer than that, and who waits for one gives up
-    before those who wait for a connection do.
+    A process that is frozen within a transaction holds its locks no longer than that. Who waits for a lock outlasts a
+    frozen dispatcher, whose transactions end after 5 s.
     """
-    bounds = "-c lock_timeout=2s -c idle_in_transaction_session_timeout=30s"
+    bounds = "-c lock_timeout=8s -c idle_in_transaction_session_timeout=30s"
     return connection_options("jobyard-web") | {"options": bounds}
 
 

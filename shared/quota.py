@@ -20,6 +20,9 @@ FROM users LEFT JOIN storage_usage ON owner_id = users.id WHERE users.id = %(own
 """
 
 
+_BOUND_WAITING = "SET LOCAL lock_timeout = '2s'"
+
+
 class QuotaExceeded(JobyardError):
     """Is raised when an owner would have more stored than they may."""
 
@@ -43,6 +46,14 @@ class Quota:
             raise QuotaExceeded(f"You can have {self.max_files} files at most.")
         if self.max_bytes and self.bytes > self.max_bytes:
             raise QuotaExceeded(f"You can have {self.max_bytes} bytes at most; this would make it {self.bytes}.")
+
+
+async def bound_waiting(connection: AsyncConnection[Any]) -> None:
+    """Let this transaction wait for its owner's usage no longer than 2 s.
+
+    Whoever waits holds a connection: others would run out of them before the usage that somebody froze on is free.
+    """
+    await connection.execute(_BOUND_WAITING)
 
 
 async def read_quota(connection: AsyncConnection[Any], settings: Settings, owner_id: UUID) -> Quota | None:
