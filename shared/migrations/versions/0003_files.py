@@ -37,6 +37,15 @@ $$
 
 
 def upgrade() -> None:
+    _create_uploads()
+    _create_usage_and_presets()
+    _count_what_is_stored()
+    # Last: it locks out everybody who signs in.
+    op.add_column("users", sa.Column("max_bytes", sa.BigInteger(), nullable=True))
+    op.add_column("users", sa.Column("max_files", sa.BigInteger(), nullable=True))
+
+
+def _create_uploads() -> None:
     op.create_table(
         "uploads",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -73,6 +82,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("upload_id", "number", name=op.f("pk_upload_parts")),
     )
+
+
+def _create_usage_and_presets() -> None:
     op.create_table(
         "storage_usage",
         sa.Column("owner_id", sa.Uuid(), nullable=False),
@@ -91,6 +103,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_image_presets_owner_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("owner_id", "name", name=op.f("pk_image_presets")),
     )
+
+
+def _count_what_is_stored() -> None:
     op.execute("LOCK TABLE files IN SHARE ROW EXCLUSIVE MODE")
     op.execute(COUNT_ADDED)
     op.execute(COUNT_REMOVED)
@@ -107,9 +122,6 @@ def upgrade() -> None:
         INSERT INTO storage_usage (owner_id, bytes, files)
         SELECT owner_id, sum(size), count(*) FROM files GROUP BY owner_id
     """)
-    # Last: it locks out everybody who signs in.
-    op.add_column("users", sa.Column("max_bytes", sa.BigInteger(), nullable=True))
-    op.add_column("users", sa.Column("max_files", sa.BigInteger(), nullable=True))
 
 
 def downgrade() -> None:
