@@ -10,6 +10,7 @@ from fastapi.testclient import TestClient
 from shared.settings import Settings
 from tests.conftest import Owner
 from tests.integration.files.bodies import FORM, PNG, blobs, count, form, part, refusing
+from tests.lock_waits import WAITING
 
 
 @pytest.fixture
@@ -22,7 +23,6 @@ EMPTY = part("files", b"", "b.png")
 WRONG = part("files", b"\x7fELF" + bytes(9000), "c.png")
 LARGE = part("files", b"w" * 300_001, "d.txt")
 TEXT = part("files", b"words", "e.txt")
-WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 def test_each_file_is_answered_for_itself(

@@ -16,6 +16,7 @@ from shared.settings import Settings
 from tests.conftest import Owner
 from tests.factories import new_job
 from tests.integration.files.bodies import PNG, blobs, count
+from tests.lock_waits import WAITING
 
 INSPECT = "file.inspect"
 
@@ -170,6 +171,5 @@ def test_deletes_and_enqueues_that_race_never_leave_a_job_without_its_file(
 
 
 def _wait_for_a_lock(database: psycopg.Connection) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    while database.execute(waiting).fetchone() == (0,):
+    while database.execute(WAITING).fetchone() == (0,):
         database.execute("SELECT pg_stat_clear_snapshot()")

@@ -9,6 +9,7 @@ from api.resources import LEDGER_CONNECTIONS
 from shared.settings import Settings
 from tests.conftest import Owner
 from tests.integration.files.bodies import PNG, count
+from tests.lock_waits import WAITING
 
 
 def test_uploads_that_wait_for_a_locked_usage_stop_nobody_else(
@@ -23,8 +24,7 @@ def test_uploads_that_wait_for_a_locked_usage_stop_nobody_else(
         with psycopg.connect(settings.database_url) as holder:
             holder.execute("SELECT FROM storage_usage FOR UPDATE")
             sent = [threads.submit(upload, number) for number in range(uploads)]
-            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            while database.execute(waiting).fetchone() != (LEDGER_CONNECTIONS,):
+            while database.execute(WAITING).fetchone() != (LEDGER_CONNECTIONS,):
                 pass
 
             # The first of those who wait give up before this does.

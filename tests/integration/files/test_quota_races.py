@@ -13,6 +13,7 @@ from shared.settings import Settings
 from tests.conftest import Owner, make_owner
 from tests.integration.files.bodies import FORM, PNG, blobs, count, form, part
 from tests.integration.files.conftest import StartServer
+from tests.lock_waits import WAITING
 
 UPLOADS, FITTING = 20, 7
 SIZE = 1_000_000
@@ -132,8 +133,7 @@ def add(database: psycopg.Connection, owner_id: UUID, name: str) -> None:
 
 
 def await_waiting(database: psycopg.Connection, number: int) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    while database.execute(waiting).fetchone() != (number,):
+    while database.execute(WAITING).fetchone() != (number,):
         database.execute("SELECT pg_stat_clear_snapshot()")
 
 

@@ -18,6 +18,7 @@ from shared.storage import Blob, output_key, upload_key
 from tests import factories
 from tests.integration.kinds.cleaning import NOTHING, add_upload, clean, count
 from tests.integration.kinds.conftest import Yard
+from tests.lock_waits import WAITING
 
 _ADD_FILE = """
 INSERT INTO files (id, owner_id, name, media_type, size, sha256, storage_key, purpose, expires_at)
@@ -44,9 +45,8 @@ def enqueue(yard: Yard, connection: psycopg.Connection, file_id: UUID) -> bool:
 
 
 def await_waiting(yard: Yard, number: int) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with psycopg.connect(yard.settings.database_url, autocommit=True) as connection:
-        while connection.execute(waiting).fetchone() != (number,):
+        while connection.execute(WAITING).fetchone() != (number,):
             pass
 
 
