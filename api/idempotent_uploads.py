@@ -30,8 +30,8 @@ WHERE owner_id = %(owner_id)s AND route = %(route)s AND key = %(key)s AND claim_
 """
 _RENEW: LiteralString = f"""
 UPDATE idempotency_keys SET lease_expires_at = clock_timestamp() + make_interval(secs => %(seconds)s::float8) {_MINE}
-"""  # noqa: S608
-_RELEASE: LiteralString = f"DELETE FROM idempotency_keys {_MINE}"  # noqa: S608
+"""  # noqa: S608 - constants of this module
+_RELEASE: LiteralString = f"DELETE FROM idempotency_keys {_MINE}"  # noqa: S608 - constants of this module
 
 
 class HeldKey:

@@ -1,6 +1,7 @@
 """Presets: lists of renditions under names of their owner's."""
 
 from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -109,7 +110,7 @@ async def _count(session: AsyncSession, owner_id: UUID) -> int:
 
 def _answer(row: PresetRow, status: int) -> Response:
     preset = preset_of(row)
-    headers = {"Location": preset.links.self_} if status == 201 else {}  # noqa: PLR2004
+    headers = {"Location": preset.links.self_} if status == HTTPStatus.CREATED else {}
     return Response(preset.model_dump_json(by_alias=True), status, headers, "application/json")
 
 

@@ -37,13 +37,14 @@ EXACT_ONLY = frozenset({"text/html", "image/svg+xml", "application/xhtml+xml", "
 class UploadRules:
     """Says what may be uploaded: a form's parts, and what `limits` narrow further than the settings.
 
-    With `kept` False nothing of it reaches the storage: its hash is all that is wanted.
+    With `kept` False nothing of it reaches the storage: its hash is all that is wanted. Without `rows` the file has a
+    row already.
     """
 
     settings: Settings
     storage: Storage
     calls: StorageCalls
-    rows: UploadRows
+    rows: UploadRows | None
     file_part: str = "file"
     most_files: int = 1
     text_parts: frozenset[str] = frozenset()
@@ -184,15 +185,15 @@ class IncomingFile:
                 await self._rules.calls.make(self._drop)
             except StorageUnavailable:
                 logger.warning("the blob %s was not deleted; files.clean will", self.storage_key, exc_info=True)
-        if self._renew_at is not None:
+        if self._rules.rows is not None and self._renew_at is not None:
             self._renew_at = None
             await asyncio.shield(self._rules.rows.forget(self.id))
 
     async def _hold_row(self) -> None:
         """Write the row before the first byte of the blob, and renew it while a long upload goes on."""
-        if not self._rules.kept:
-            return
         rows = self._rules.rows
+        if rows is None or not self._rules.kept:
+            return
         if self._renew_at is None:
             # Set first: an answer that is lost may have been a commit.
             self._renew_at = time.monotonic() + rows.renewed_every

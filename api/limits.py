@@ -8,6 +8,7 @@ from shared.ids import new_id
 
 LONGEST_HEADERS_BYTES = 32 * 1024
 LARGEST_JSON_BYTES = 1024 * 1024
+_LONGEST_REQUEST_ID = 64
 _TOO_LARGE = "Body too large"
 _CLOSE = {"Connection": "close"}  # the rest of the body is not read, so the connection cannot be used again
 STREAMED_PATHS = frozenset({"/v1/files", "/v1/files/batch", "/v1/images", "/v1/uploads"})
@@ -36,7 +37,7 @@ class RequestLimits:
             total += len(name) + len(value)
             if name == b"content-length":
                 length = int(value) if value.isdigit() else 0
-            elif name == b"x-request-id" and len(value) <= 64 and value.isalnum():  # noqa: PLR2004
+            elif name == b"x-request-id" and len(value) <= _LONGEST_REQUEST_ID and value.isalnum():
                 request_id = value.decode("ascii")
         send = _named(send, request_id)
         if total > LONGEST_HEADERS_BYTES:

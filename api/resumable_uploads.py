@@ -67,7 +67,9 @@ async def create_upload(
         with_body = content_type(request) == BODY_TYPE
         if not with_body:
             await _require_no_body(request)
-        claim, answer = await rows.begin(length, metadata, retention, _begun_once(key, length, metadata, with_body))
+        claim, answer = await rows.begin(
+            length, metadata, retention, _begun_once(key, length, metadata, with_body=with_body)
+        )
         if answer.headers.get("location") != f"{PREFIX}/{claim.id}":
             return await _with_progress(rows, answer)
         async with _dropped_on_error(resources, rows, claim):
@@ -78,7 +80,7 @@ async def create_upload(
     return answer
 
 
-def _begun_once(key: RequestKey | None, length: int, metadata: Metadata, with_body: bool) -> RequestKey | None:  # noqa: FBT001
+def _begun_once(key: RequestKey | None, length: int, metadata: Metadata, *, with_body: bool) -> RequestKey | None:
     if key is None:
         return None
     if with_body:

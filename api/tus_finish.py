@@ -23,7 +23,6 @@ from api.transactions import session_connection
 from api.tus_body import delete_parts
 from api.tus_errors import UploadBusy, UploadDamaged, UploadNotFound
 from api.tus_rows import Part, TusRows, WholeUpload
-from api.upload_rows import UploadRows
 from shared import models
 from shared.database import connection_options
 from shared.errors import JobyardError
@@ -111,21 +110,9 @@ async def _connect(settings: Settings) -> psycopg.AsyncConnection[Any]:
     return await psycopg.AsyncConnection.connect(settings.database_url, autocommit=True, **options)
 
 
-class _NoRows(UploadRows):
-    """Stands in for the rows of files in one request: a resumable upload has one already, which reserves its bytes."""
-
-    async def begin(self, file_id: UUID, size: int) -> None:
-        """Do nothing."""
-
-    async def renew(self, file_id: UUID) -> None:
-        """Do nothing."""
-
-    async def forget(self, file_id: UUID) -> None:
-        """Do nothing."""
-
-
 async def _make_file(resources: Resources, owner_id: UUID, whole: WholeUpload, parts: Sequence[Part]) -> None:
-    rules = replace(UploadRules.of(resources, owner_id), rows=_NoRows(resources, owner_id))
+    # Its row is there already, and reserves its bytes.
+    rules = replace(UploadRules.of(resources, owner_id), rows=None)
     incoming = IncomingFile(rules, whole.name, file_id=whole.id)
     try:
         for part in parts:

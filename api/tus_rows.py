@@ -29,7 +29,7 @@ INSERT INTO uploads (id, owner_id, size, length, name, description, announced, k
 VALUES (
     %(id)s, %(owner_id)s, %(length)s, %(length)s, %(name)s, %(description)s, %(raw)s, %(kept)s, %(claim_id)s, {_KEPT}
 )
-"""  # noqa: S608
+"""  # noqa: S608 - constants of this module
 _READ: LiteralString = f"""
 SELECT length, received, announced, expires_at, expires_at <= clock_timestamp() AS expired, false AS finished
 FROM uploads WHERE {_MINE}
@@ -38,13 +38,13 @@ SELECT size, size, 'filename ' || translate(encode(convert_to(name, 'UTF8'), 'ba
     false, true
 FROM files
 WHERE id = %(id)s AND owner_id = %(owner_id)s AND purpose = 'upload'
-"""  # noqa: S608
+"""  # noqa: S608 - constants of this module
 _CLAIM: LiteralString = f"""
 UPDATE uploads SET claim_id = %(claim_id)s, expires_at = {_KEPT}
 WHERE {_MINE} AND received = %(offset)s AND received < length AND received + %(coming)s <= length
 AND expires_at > clock_timestamp()
 RETURNING length, parts
-"""  # noqa: S608
+"""  # noqa: S608 - constants of this module
 _ADD: LiteralString = f"""
 WITH moved AS (
     UPDATE uploads SET received = received + %(size)s, parts = parts + %(count)s, expires_at = {_KEPT}
@@ -54,16 +54,16 @@ WITH moved AS (
 INSERT INTO upload_parts (upload_id, number, blob_id, size)
 SELECT moved.id, moved.first + place - 1, blob_id, part.size
 FROM moved, unnest(%(blob_ids)s::uuid[], %(sizes)s::bigint[]) WITH ORDINALITY AS part(blob_id, size, place)
-"""  # noqa: S608
+"""  # noqa: S608 - constants of this module
 _LOCK: LiteralString = f"""
 SELECT FROM uploads WHERE {_MINE} AND (%(claim_id)s::uuid IS NULL OR claim_id = %(claim_id)s) FOR UPDATE
 """
 _PARTS: LiteralString = "SELECT blob_id, size FROM upload_parts WHERE upload_id = %(id)s ORDER BY number"
-_DELETE: LiteralString = f"DELETE FROM uploads WHERE {_MINE}"  # noqa: S608
+_DELETE: LiteralString = f"DELETE FROM uploads WHERE {_MINE}"  # noqa: S608 - constants of this module
 _CLAIM_WHOLE: LiteralString = f"""
 UPDATE uploads SET claim_id = %(claim_id)s, expires_at = {_KEPT} WHERE {_MINE} AND received = length
 RETURNING id, claim_id, name, description, kept_seconds
-"""  # noqa: S608
+"""  # noqa: S608 - constants of this module
 
 
 @dataclass(frozen=True, slots=True)

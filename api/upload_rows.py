@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 _KEPT: LiteralString = "clock_timestamp() + make_interval(mins => %(grace)s)"
 _BEGIN: LiteralString = f"""
 INSERT INTO uploads (id, owner_id, size, expires_at) VALUES (%(id)s, %(owner_id)s, %(size)s, {_KEPT})
-"""  # noqa: S608
-_RENEW: LiteralString = f"UPDATE uploads SET expires_at = {_KEPT} WHERE id = %(id)s"  # noqa: S608
+"""  # noqa: S608 - constants of this module
+_RENEW: LiteralString = f"UPDATE uploads SET expires_at = {_KEPT} WHERE id = %(id)s"  # noqa: S608 - constants of this module
 _FORGET: LiteralString = "DELETE FROM uploads WHERE id = %(id)s"
 _SETTLE: LiteralString = "DELETE FROM uploads WHERE owner_id = %s AND id = ANY(%s)"
 

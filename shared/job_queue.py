@@ -85,7 +85,7 @@ WHERE id = %(id)s
    OR (owner_id = %(owner_id)s AND kind = %(kind)s AND unique_key = %(unique_key)s
        AND state IN ('scheduled', 'queued', 'running', 'retrying'))
 LIMIT 1
-"""  # noqa: S608
+"""  # noqa: S608 - constants of this module
 
 _LOCK_FILES = "SELECT id, media_type, size FROM files WHERE owner_id = %s AND id = ANY(%s) FOR KEY SHARE"
 _LINK_FILES = "INSERT INTO job_files (job_id, file_id) SELECT %s, unnest(%s::uuid[])"
@@ -109,7 +109,7 @@ WHERE owner_id = %(owner_id)s AND NOT cancel_requested AND state IN ('scheduled'
 _CANCEL_ONE = f"{_CANCEL} AND id = %(id)s RETURNING {COLUMNS}"
 _CANCEL_MANY = f"{_CANCEL} AND id = ANY(%(ids)s)"
 
-_READ = f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s AND owner_id = %(owner_id)s"  # noqa: S608
+_READ = f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s AND owner_id = %(owner_id)s"  # noqa: S608 - constants of this module
 
 
 def _parameters(new: NewJob) -> dict[str, Any]:

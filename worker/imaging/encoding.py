@@ -53,8 +53,7 @@ def _options(planned: PlannedRendition) -> dict[str, object]:
 
 def _composed(picture: Image.Image, planned: PlannedRendition) -> Image.Image:
     """Lay a picture on its background if it is padded, or has an alpha that the format has not."""
-    background = ImageColor.getcolor(planned.rendition.background, "RGBA")
-    assert isinstance(background, tuple)  # noqa: S101 - four channels were asked for
+    background = (*ImageColor.getrgb(planned.rendition.background), _OPAQUE)[:4]
     takes_alpha = planned.format != "jpeg"
     has_alpha = picture.mode in {"LA", "RGBA"}
     if planned.rendition.fit != "pad":
