@@ -74,9 +74,14 @@ class _LocalReader(BlobReader):
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         """Fill a buffer as far as there is something."""
-        chunk = self.read(memoryview(buffer).nbytes)
-        memoryview(buffer).cast("B")[: len(chunk)] = chunk
-        return len(chunk)
+        target = memoryview(buffer).cast("B")
+        if self._left is not None:
+            target = target[: self._left]
+        with _reading():
+            length = self._file.readinto(target) or 0
+        if self._left is not None:
+            self._left -= length
+        return length
 
     def close(self) -> None:
         """Close the file."""

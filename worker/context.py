@@ -4,6 +4,7 @@ import logging
 from collections.abc import Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 from uuid import UUID
@@ -24,6 +25,8 @@ from worker.heartbeat import Heartbeat, Watch
 from worker.ledger import Claim, Progress
 
 logger = logging.getLogger(__name__)
+
+READ_BYTES = 256 * 1024
 
 
 class AttemptLost(Cancelled):
@@ -131,7 +134,8 @@ class AttemptContext:
     def open_file(self, file: File) -> BinaryIO:
         """Open a stored file."""
         with _content_of(file):
-            return cast("BinaryIO", self.storage.open(file.storage_key))
+            # Buffered: by lines, a raw stream is read byte by byte.
+            return BufferedReader(self.storage.open(file.storage_key), READ_BYTES)
 
     @contextmanager
     def local_path(self, file: File) -> Generator[Path]:

@@ -13,7 +13,9 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from shared.job_kind import JobKind, load_job_kinds
+from shared.local_storage import LocalStorage
 from shared.settings import Settings
+from shared.storage import BlobReader
 from tests import factories
 from tests.conftest import Owner
 from tests.integration.kinds.conftest import Yard
@@ -65,6 +67,36 @@ def test_it_is_asked_for_run_and_read(yard: Yard, settings: Settings) -> None:
         assert done["progress"]["percent"] == 100.0
         content = client.get(f"/v1/files/{done['result']['list_id']}/content", headers=yard.owner.headers)
         assert content.text.splitlines() == ["boat", "down", "gently", "row", "stream", "the", "your"]
+
+
+def test_it_reads_lines_in_blocks(yard: Yard, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[BlobReader] = []
+    read: list[int] = []
+    real = LocalStorage.open
+
+    def open_and_count(storage: LocalStorage, key: str, start: int = 0, end: int | None = None) -> BlobReader:
+        reader = real(storage, key, start, end)
+        fill = reader.readinto
+
+        def fill_and_count(buffer: memoryview) -> int:
+            # Each call is one of the operating system's.
+            read.append(fill(buffer) or 0)
+            return read[-1]
+
+        monkeypatch.setattr(reader, "readinto", fill_and_count)
+        opened.append(reader)
+        return reader
+
+    monkeypatch.setattr(LocalStorage, "open", open_and_count)
+    lines = b"row row row your boat\n" * 20_000
+    file_id = yard.store("song.txt", lines)
+    with TestClient(create_app(settings)) as client:
+        _, job = submit(client, yard.owner, file_id)
+        assert run(yard, job["id"]) == "succeeded"
+
+    assert len(opened) == 1
+    assert sum(read) == len(lines)
+    assert len(read) < 10
 
 
 def test_its_own_refusals(yard: Yard, settings: Settings) -> None:
