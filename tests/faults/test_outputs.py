@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,10 @@ class Writer:
     def blobs(self, fence: int) -> list[Path]:
         """Find what the attempt of a fence left in the storage."""
         folder = Path(self.yard.stack.endpoints.storage_dir, "outputs", self.path.rpartition("/")[2], str(fence))
-        return [*folder.glob("*")]
+        with suppress(FileNotFoundError):
+            return [*folder.glob("*")]
+        # It went while it was looked at.
+        return []
 
     def files(self) -> list[str]:
         """Name the job's files, as its owner sees them."""
