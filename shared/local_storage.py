@@ -159,12 +159,13 @@ def _move(source: Path, target: Path) -> list[Path]:
     while True:
         while not changed[-1].exists():
             changed.append(changed[-1].parent)
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
+            target.parent.mkdir(parents=True, exist_ok=True)
             source.replace(target)
-        except FileNotFoundError:
-            # A rival's delete() may take the empty folder away between the two calls; a missing source is an error.
-            if not source.exists():
+        except (FileNotFoundError, FileExistsError):
+            # A rival's delete() may take an empty folder away at any step, even while mkdir() looks at the one it met;
+            # a missing source is an error, and so is a file where the folder should be.
+            if not source.exists() or target.parent.is_file():
                 raise
         else:
             return changed
