@@ -6,7 +6,8 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from shared.models import Email, Job
+from shared.mail_models import Email
+from shared.models import Job
 
 
 def remove_jobs(session: Session, job_ids: Sequence[UUID]) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.ids import new_id
 from shared.job_state import JobState
@@ -220,49 +220,3 @@ class JobFile(Base):
 
     job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     file_id: Mapped[UUID] = mapped_column(ForeignKey("files.id", ondelete="CASCADE"), primary_key=True, index=True)
-
-
-class Email(Base):
-    """Is a message that a `mail.send` job delivers."""
-
-    __tablename__ = "emails"
-    __table_args__ = (Index("ix_emails_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    job_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
-    message_id: Mapped[str]
-    sender: Mapped[str]
-    reply_to: Mapped[str | None]
-    subject: Mapped[str]
-    text: Mapped[str | None]
-    html: Mapped[str | None]
-    attachment_ids: Mapped[list[UUID]] = mapped_column(server_default=sql("'{}'"))
-    tags: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))
-    send_at: Mapped[datetime | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-
-    recipients: Mapped[list["Recipient"]] = relationship(lazy="raise", order_by="Recipient.position")
-
-
-class Recipient(Base):
-    """Is one address of an e-mail and what its server said."""
-
-    __tablename__ = "recipients"
-    __table_args__ = (
-        one_of("role", ["to", "cc", "bcc"]),
-        one_of("state", ["queued", "sending", "sent", "deferred", "bounced", "cancelled"]),
-        Index("uq_recipients_email_position", "email_id", "position", unique=True),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    email_id: Mapped[UUID] = mapped_column(ForeignKey("emails.id", ondelete="CASCADE"))
-    position: Mapped[int]
-    role: Mapped[str]
-    name: Mapped[str | None]
-    address: Mapped[str]
-    state: Mapped[str] = mapped_column(server_default="queued")
-    attempts: Mapped[int] = mapped_column(server_default=sql("0"))
-    reply_code: Mapped[int | None]
-    reply_text: Mapped[str | None]
-    sent_at: Mapped[datetime | None]

@@ -3,16 +3,16 @@
 import re
 import sys
 from datetime import timedelta
-from email.utils import parseaddr
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.crontab import is_crontab
+from shared.mail_settings import MailSettings, comma_separated
 
 PREFIX = "JOBYARD_"
 DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105 - refused in production below
@@ -20,18 +20,12 @@ _SHORTEST_SECRET = 32
 _KEY_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
-def _comma_separated(value: object) -> object:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return value
-
-
 def _pairs(value: SecretStr) -> list[tuple[str, str]]:
     parts = [part.strip().partition(":") for part in value.get_secret_value().split(",") if part.strip()]
     return [(name, secret) for name, _, secret in parts]
 
 
-class Settings(BaseSettings):
+class Settings(MailSettings):
     """Everything an operator can set; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True)
@@ -40,7 +34,6 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     database_url: str = Field("postgresql://jobyard@127.0.0.1:5432/jobyard", validation_alias="DATABASE_URL")
     redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
-    smtp_url: str = Field("smtp://127.0.0.1:1025", validation_alias="SMTP_URL")
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
@@ -78,9 +71,6 @@ class Settings(BaseSettings):
     orphan_grace_minutes: int = Field(24 * 60, ge=10)
     upload_expiry_hours: int = Field(24, ge=1, le=24 * 365)
 
-    mail_from: str = "Jobyard <jobyard@localhost.localdomain>"
-    smtp_timeout_seconds: float = Field(30.0, gt=0)
-
     job_modules: Annotated[list[str], NoDecode] = Field(default_factory=lambda: ["worker.jobs"])
     job_retention_days: int = Field(30, ge=1)
     lease_seconds: float = Field(60.0, ge=1)
@@ -99,7 +89,7 @@ class Settings(BaseSettings):
     flower_user: str = Field("operator", min_length=1)
     flower_password: SecretStr = SecretStr("")
 
-    _split = field_validator("job_modules", "cors_origins", "allowed_media_types", mode="before")(_comma_separated)
+    _split = field_validator("job_modules", "cors_origins", "allowed_media_types", mode="before")(comma_separated)
 
     @field_validator("database_url")
     @classmethod
@@ -114,13 +104,6 @@ class Settings(BaseSettings):
     def _require_redis(cls, value: str) -> str:
         if not value.startswith(("redis://", "rediss://", "unix://")):
             raise ValueError("must be a redis:// or rediss:// URL")
-        return value
-
-    @field_validator("smtp_url")
-    @classmethod
-    def _require_smtp(cls, value: str) -> str:
-        if not value.startswith(("smtp://", "smtps://", "smtp+starttls://")):
-            raise ValueError("must be a smtp://, smtp+starttls:// or smtps:// URL")
         return value
 
     @field_validator("bucket_endpoint")
@@ -159,13 +142,6 @@ class Settings(BaseSettings):
     def _require_crontab(cls, value: str) -> str:
         if not is_crontab(value):
             raise ValueError("must be a crontab of five fields: minute hour day-of-month month day-of-week")
-        return value
-
-    @field_validator("mail_from")
-    @classmethod
-    def _require_sender(cls, value: str) -> str:
-        if "@" not in parseaddr(value)[1]:
-            raise ValueError("must be an address: name@example.com or Name <name@example.com>")
         return value
 
     @field_validator("time_zone")

@@ -15,7 +15,8 @@ from sqlalchemy.orm import selectinload
 from shared.job_context import JobContext
 from shared.job_outcome import Cancelled, Fail
 from shared.mail_address import Mailbox, make_mailbox, parse_mailbox
-from shared.models import Email, Job, Recipient
+from shared.mail_models import Email, Recipient
+from shared.models import Job
 from worker.mail_message import Attachment, Message, compose
 from worker.mailer import MailConnection, Reply, open_mail_connection
 

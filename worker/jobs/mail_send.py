@@ -13,7 +13,7 @@ from sqlalchemy import select
 from shared.job_context import JobContext
 from shared.job_kind import JobInput, JobResult, job
 from shared.job_outcome import Fail, Retry
-from shared.models import Recipient
+from shared.mail_models import Recipient
 
 BACKOFF = timedelta(minutes=2)
 
