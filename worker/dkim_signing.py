@@ -5,11 +5,11 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from dkim.canonicalization import CanonicalizationPolicy
 
 from shared.mail_address import Mailbox, make_mailbox
 from shared.mail_settings import DkimKey, MailSettings
@@ -20,8 +20,10 @@ _SIGNED = (
     b"from", b"to", b"cc", b"subject", b"date", b"message-id", b"reply-to", b"mime-version", b"content-type",
     b"content-transfer-encoding", b"list-unsubscribe", b"list-unsubscribe-post", b"in-reply-to", b"references",
 )  # fmt: skip
+_NAMES_A_LINE = 4
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
-_RELAXED = CanonicalizationPolicy.from_c_value(b"relaxed/relaxed")
+_SPACES = re.compile(rb"[ \t]+")
+_SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
 class DkimKeyNotUsable(RuntimeError):
@@ -36,29 +38,34 @@ class _Signer:
 
     def sign(self, content: bytes) -> bytes:
         head, _, body = content.partition(b"\r\n\r\n")
-        fields = {name.lower(): (name, value) for name, _, value in _split(head)}
-        names = [name for name in _SIGNED if name in fields]
-        digest = hashlib.sha256(_RELAXED.canonicalize_body(body)).digest()
+        canonical = {name: line for name, line in map(relaxed_field, _FIELD_END.split(head)) if name in _SIGNED}
         # `from` once more than it is there: a second one that somebody adds makes the signature invalid.
-        unsigned = _signature_field(self.domain, self.selector, b":".join([b"from", *names]).decode(), digest)
-        canonical = _RELAXED.canonicalize_headers([*(fields[name] for name in names), (b"dkim-signature", unsigned)])
-        signed = b"".join(name + b":" + value for name, value in canonical).removesuffix(b"\r\n")
+        names = [b"from", *(name for name in _SIGNED if name in canonical)]
+        unsigned = self._field(names, hashlib.sha256(relaxed_body(body)).digest())
+        signed = b"".join([canonical[name] + b"\r\n" for name in names[1:]]) + relaxed_field(unsigned)[1]
         signature = base64.b64encode(self.key.sign(signed, PKCS1v15(), SHA256()))
-        lines = b"".join(b"\r\n " + signature[start : start + _LINE] for start in range(0, len(signature), _LINE))
-        return b"DKIM-Signature:" + unsigned + lines + b"\r\n" + content
+        lines = [signature[start : start + _LINE] for start in range(0, len(signature), _LINE)]
+        return b"\r\n ".join([unsigned, *lines]) + b"\r\n" + content
+
+    def _field(self, names: list[bytes], digest: bytes) -> bytes:
+        """Write the field as far as its signature; it has no time, so that a repeat is the same message."""
+        lines = [b":".join(names[start : start + _NAMES_A_LINE]) for start in range(0, len(names), _NAMES_A_LINE)]
+        return (
+            b"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;\r\n d=%s;\r\n s=%s;\r\n h=%s;\r\n bh=%s;\r\n b="
+        ) % (self.domain.encode(), self.selector.encode(), b":\r\n ".join(lines), base64.b64encode(digest))
 
 
-def _signature_field(domain: str, selector: str, names: str, digest: bytes) -> bytes:
-    """Write the field's value as far as its signature; without a time, so that a repeat is the same message."""
-    folded = names.replace(":list", ":\r\n list").replace(":mime", ":\r\n mime")
-    return (
-        f" v=1; a=rsa-sha256; c=relaxed/relaxed; d={domain};\r\n s={selector};\r\n"
-        f" h={folded};\r\n bh={base64.b64encode(digest).decode()};\r\n b="
-    ).encode()
+def relaxed_field(field: bytes) -> tuple[bytes, bytes]:
+    """Make the name and the line of a header field as they are signed (RFC 6376, section 3.4.2)."""
+    name, _, value = field.partition(b":")
+    name = name.lower()
+    return name, name + b":" + _SPACES.sub(b" ", value.replace(b"\r\n", b"")).strip(b" ")
 
 
-def _split(head: bytes) -> list[tuple[bytes, bytes, bytes]]:
-    return [field.partition(b":") for field in _FIELD_END.split(head)]
+def relaxed_body(body: bytes) -> bytes:
+    """Make the body as it is signed (RFC 6376, section 3.4.4)."""
+    lines = _SPACES.sub(b" ", body).replace(b" \r\n", b"\r\n").rstrip(b"\r\n")
+    return lines + b"\r\n" if lines else b""
 
 
 class Signers:
@@ -86,13 +93,15 @@ def _read(setting: DkimKey) -> _Signer:
         domain = _domain(make_mailbox(None, f"postmaster@{setting.domain}"))
     except ValueError:
         raise unusable("is not for a domain") from None
+    if not _SELECTOR.fullmatch(setting.selector):
+        raise unusable("has a selector that is no name of the DNS")
     try:
         pem = setting.path.read_bytes()
     except OSError as error:
         raise unusable(f"cannot be read: {error.strerror}") from None
     try:
         key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         # The library's text may repeat a part of the file.
         raise unusable(f"is no private key in PEM without a password ({type(error).__name__})") from None
     if not isinstance(key, RSAPrivateKey):
