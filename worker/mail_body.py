@@ -24,6 +24,7 @@ _NAME_AS_IT_IS = re.compile(r"[ -~]+")
 _SHORT_LINES = re.compile(rb"(?:(?!From )[\t -~]{0,76}(?<![\t ])\r\n)*")
 _SAFE_BYTES = bytes([*b"\t\r\n", *range(ord(" "), ord("~") + 1)]).replace(b"=", b"")
 _FROM = re.compile(rb"^From ", re.MULTILINE)
+_OVERLONG = re.compile(rb"^(.{74})(=20|=09)\r$", re.MULTILINE)
 
 
 class Part(NamedTuple):
@@ -46,9 +47,7 @@ def text_part(subtype: str, text: str) -> Part:
     if not unsafe and _SHORT_LINES.fullmatch(content):
         encoding = "7bit"
     elif 6 * unsafe <= len(content):
-        encoding = "quoted-printable"
-        # A line that begins so is altered by programs that keep mail in mbox files, and no signature holds then.
-        content = _FROM.sub(b"=46rom =\r\n", binascii.b2a_qp(content, istext=True))
+        encoding, content = "quoted-printable", _quoted_printable(content)
     else:
         encoding, content = "base64", _base64(content)
     header = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n'
@@ -111,6 +110,13 @@ def _file_name(name: str) -> str:
         return f"\r\n filename*=utf-8''{piece}"
     charset = [f"utf-8''{pieces[0]}", *pieces[1:]]
     return ";".join(f"\r\n filename*{number}*={encoded}" for number, encoded in enumerate(charset))
+
+
+def _quoted_printable(content: bytes) -> bytes:
+    # The library's lines that end in a space are up to 77 long.
+    encoded = _OVERLONG.sub(rb"\1=\r\n\2\r", binascii.b2a_qp(content, istext=True))
+    # A line that begins so is altered by programs that keep mail in mbox files, and no signature holds then.
+    return _FROM.sub(b"=46rom =\r\n", encoded)
 
 
 def _base64(content: bytes) -> bytes:

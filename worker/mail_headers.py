@@ -15,8 +15,8 @@ _LONGEST_LINE = 998
 _WORD_OVERHEAD = len("=?utf-8?b??=")
 _WORD_BYTES = 45
 """As many bytes as base64 fits into an encoded word of 75 characters (RFC 2047, section 2)."""
-_FIRST_WORD_BYTES = 12
-"""Below this room is left on a header's first line, its encoded words begin on the next."""
+_LEAST_WORD_BYTES = 6
+"""As many bytes are on the line of a header's name however long that is: a value has to begin there."""
 
 _NAME = re.compile(r"[!-9;-~]{1,70}")
 _PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
@@ -109,9 +109,8 @@ def _fold(start: str, value: str) -> str:
 def _encoded(text: str, used: int) -> str:
     """Write a text as encoded words (RFC 2047), each on a line; the first one's line has `used` characters already."""
     room = (_LINE - used - 1 - _WORD_OVERHEAD) // 4 * 3
-    words = list(_cut(text, min(room, _WORD_BYTES) if room >= _FIRST_WORD_BYTES else _WORD_BYTES))
-    encoded = "\r\n ".join(f"=?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
-    return f" {encoded}" if room >= _FIRST_WORD_BYTES else f"\r\n {encoded}"
+    words = _cut(text, min(max(room, _LEAST_WORD_BYTES), _WORD_BYTES))
+    return "\r\n".join(f" =?utf-8?b?{base64.b64encode(word).decode()}?=" for word in words)
 
 
 def _cut(text: str, room: int) -> Iterator[bytes]:
