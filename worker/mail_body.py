@@ -1,4 +1,4 @@
-"""The MIME parts of a message: each is written once, and no line of a part is longer than 76 characters.
+"""The MIME parts of a message: each is encoded once, with no more than 76 characters on a line of its content.
 
 The standard library makes the same parts, at several times the cost: see docs/decisions/0011-dkim.md.
 """
@@ -95,8 +95,8 @@ def _file_name(name: str) -> str:
     """Write the parameter that names a file: as it is, or encoded and in pieces as long as a line (RFC 2231)."""
     name = name.strip() or "attachment"
     require_one_line("the name of a file", name)
-    if len(name) <= _NAME_ROOM and _NAME_AS_IT_IS.fullmatch(name) and "=?" not in name:
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    if len(escaped) <= _NAME_ROOM and _NAME_AS_IT_IS.fullmatch(name) and "=?" not in name:
         return f'\r\n filename="{escaped}"'
     pieces, piece = list[str](), ""
     for character in name:
