@@ -21,7 +21,8 @@ _MEDIA_TYPE = re.compile(r"(?!(?:message|multipart)/)[\w.+-]{1,127}/[\w.+-]{1,12
 _OPAQUE = "application/octet-stream"
 _CONTENT_ID = re.compile(r"[!-;=?-~]{1,250}")
 _NAME_AS_IT_IS = re.compile(r"[ -~]+")
-_SHORT_LINES = re.compile(rb"(?:(?!From )[\t -~]{0,76}(?<![\t ])\r\n)*")
+_SHORT_LINES = re.compile(rb"(?:(?!From )[\t -~]{0,76}+(?<![\t ])\r\n)*+")
+# Every other byte is three characters in quoted-printable.
 _SAFE_BYTES = bytes([*b"\t\r\n", *range(ord(" "), ord("~") + 1)]).replace(b"=", b"")
 _FROM = re.compile(rb"^From ", re.MULTILINE)
 _OVERLONG = re.compile(rb"^(.{74})(=20|=09)\r$", re.MULTILINE)
@@ -43,10 +44,9 @@ def text_part(subtype: str, text: str) -> Part:
     if text and not text.endswith("\n"):
         text += "\n"
     content = text.replace("\n", "\r\n").encode()
-    unsafe = len(content.translate(None, _SAFE_BYTES))
-    if not unsafe and _SHORT_LINES.fullmatch(content):
+    if _SHORT_LINES.fullmatch(content):
         encoding = "7bit"
-    elif 6 * unsafe <= len(content):
+    elif 6 * len(content.translate(None, _SAFE_BYTES)) <= len(content):
         encoding, content = "quoted-printable", _quoted_printable(content)
     else:
         encoding, content = "base64", _base64(content)

@@ -91,7 +91,7 @@ def test_images_without_a_page_are_not_lost() -> None:
     ("text", "encoding"),
     [
         ("", "7bit"),
-        ("x" * 76 + "\n.\n..x\n", "7bit"),
+        ("x" * 76 + "\n.\n..x\nhttps://example.com/?a=b\n", "7bit"),
         ("x" * 77, "quoted-printable"),
         ("trailing space \n", "quoted-printable"),
         ("From here on mbox files quote.", "quoted-printable"),
