@@ -34,23 +34,23 @@ def require_one_line(what: str, text: str) -> None:
 
 
 def header_line(name: str, value: str) -> str:
-    """Write a header with an unstructured value, or with message ids if it is of those; raises `ValueError`.
+    """Write a header; raises `ValueError`, also for a value that is no message ids where it has to be.
 
-    Lines are folded at spaces to 76 characters; a word of ASCII that is longer stays whole, up to 998.
+    What is not ASCII becomes encoded words (RFC 2047), and so does what would be read as one, but for URLs. Lines are
+    folded at spaces to 76 characters; a word of ASCII that is longer stays whole, up to 998.
     """
     if not _NAME.fullmatch(name):
         raise ValueError("the name of a header must be of printable ASCII, without spaces and colons")
     require_one_line(name, value)
-    if name.lower() in _OF_MESSAGE_IDS:
-        if not _MESSAGE_IDS.fullmatch(value):
-            raise ValueError(f"{name} must be of message ids in angle brackets, separated by spaces")
-    elif not value:
+    structured = name.lower() in _OF_MESSAGE_IDS or name.lower().startswith("list-")
+    if name.lower() in _OF_MESSAGE_IDS and not _MESSAGE_IDS.fullmatch(value):
+        raise ValueError(f"{name} must be of message ids in angle brackets, separated by spaces")
+    if not value:
         return f"{name}:"
-    elif not _PLAIN.fullmatch(value) or "=?" in value:
-        return f"{name}:{_encoded(value, used=len(name) + 1)}"
-    line = _fold(f"{name}: ", value)
-    if max(map(len, line.split("\r\n"))) <= _LONGEST_LINE:
-        return line
+    if _PLAIN.fullmatch(value) and (structured or "=?" not in value):
+        line = _fold(f"{name}: ", value)
+        if max(map(len, line.split("\r\n"))) <= _LONGEST_LINE:
+            return line
     if name.lower() in _OF_MESSAGE_IDS:
         raise ValueError(f"{name} has a message id that is longer than a line may be")
     return f"{name}:{_encoded(value, used=len(name) + 1)}"

@@ -110,6 +110,11 @@ def test_plain_values_stay_readable_and_are_folded() -> None:
     assert max(map(len, head.split(b"\r\n"))) <= 76
 
 
+def test_urls_are_never_encoded() -> None:
+    given = {"List-Help": "<https://example.org/?q=?utf-8?q?a?=>, <mailto:help@example.org>"}
+    assert given["List-Help"].encode() in write(headers=given)
+
+
 def test_threads_are_message_ids_never_encoded() -> None:
     ids = " ".join(f"<{number}.{'x' * 40}@example.com>" for number in range(30))
     head = write(headers={"In-Reply-To": "<a?=@example.com>", "References": ids}).partition(b"\r\n\r\n")[0]
