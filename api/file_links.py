@@ -4,12 +4,8 @@ A link is judged by its own parts before anything is looked up, so that it tells
 with its time (the server's clock), with its key, and with its file.
 """
 
-import hashlib
-import hmac
 import re
-import secrets
 import time
-from base64 import urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -20,12 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.file_access import Access, Disposition
+from api.link_keys import PurposeKeys
 from shared.errors import JobyardError
 from shared.settings import Settings
 
 LONGEST_SECONDS = 7 * 24 * 3600
 _PURPOSE = b"jobyard signed link, version 1"
-_DERIVED_ID = "0"
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 
@@ -82,36 +78,31 @@ class LinkKeys:
     """Signs links with the first of the keys that the settings name, and verifies those of all."""
 
     def __init__(self, settings: Settings) -> None:
-        named = settings.named_link_keys or {_DERIVED_ID: settings.secret_key.get_secret_value()}
-        # No key is used for two purposes: the secret key signs tokens too.
-        self._keys = {name: hmac.digest(secret.encode(), _PURPOSE, hashlib.sha256) for name, secret in named.items()}
-        self._first = next(iter(self._keys))
-        self._nobodys = secrets.token_bytes(32)
+        self._keys = PurposeKeys(settings, _PURPOSE)
 
     def sign(self, file_id: UUID, expires: int, disposition: Disposition) -> str:
         """Make the query string of a link."""
-        query = {"expires": str(expires), "key_id": self._first}
+        key_id = self._keys.first
+        query = {"expires": str(expires), "key_id": key_id}
         if disposition != "attachment":
             query["disposition"] = disposition
-        return urlencode(query | {"signature": self._signature(file_id, query["expires"], disposition, self._first)})
+        signature = self._keys.sign(key_id, _signed_text(file_id, query["expires"], disposition, key_id))
+        return urlencode(query | {"signature": signature})
 
     def verify(self, file_id: UUID, expires: str, key_id: str, signature: str, disposition: Disposition) -> Access:
         """Give what a link allows; raises `LinkNotValid`, `LinkExpired`.
 
         The work is the same whatever is wrong, an unknown key included.
         """
-        expected = self._signature(file_id, expires, disposition, key_id)
-        if not hmac.compare_digest(expected.encode(), signature.encode("utf-8", "replace")):
+        if not self._keys.verify(key_id, _signed_text(file_id, expires, disposition, key_id), signature):
             raise LinkNotValid("The link is not valid.")
         if not _SECONDS.fullmatch(expires) or int(expires) <= time.time():
             raise LinkExpired("The link has expired.")
         return Access(file_id, disposition, expires=int(expires))
 
-    def _signature(self, file_id: UUID, expires: str, disposition: Disposition, key_id: str) -> str:
-        text = "\n".join((str(file_id), disposition, key_id, expires))
-        key = self._keys.get(key_id, self._nobodys)
-        digest = hmac.digest(key, text.encode("utf-8", "replace"), hashlib.sha256)
-        return urlsafe_b64encode(digest).decode().rstrip("=")
+
+def _signed_text(file_id: UUID, expires: str, disposition: Disposition, key_id: str) -> str:
+    return "\n".join((str(file_id), disposition, key_id, expires))
 
 
 def make_link(keys: LinkKeys, request: Request, public_url: str, file_id: UUID, order: LinkOrder) -> Link:

@@ -19,6 +19,7 @@ from api.passwords import Passwords
 from api.storage_calls import StorageCalls
 from api.tokens import TokenReader
 from api.turns import Turns
+from api.unsubscribing import UnsubscribeLinks
 from shared.database import CONNECT_TIMEOUT_SECONDS, make_async_engine, web_connection_options
 from shared.job_kind import JobKind, load_job_kinds
 from shared.settings import Settings
@@ -45,6 +46,7 @@ class Resources:
     storage_probe: StorageCalls
     downloads: Downloads
     links: LinkKeys
+    unsubscribe_links: UnsubscribeLinks
     tokens: TokenReader
     passwords: Passwords
     ledger: LedgerPool
@@ -81,6 +83,7 @@ def make_resources(settings: Settings) -> Resources:
         storage_probe=StorageCalls("probe", 1),
         downloads=Downloads(storage, reading),
         links=LinkKeys(settings),
+        unsubscribe_links=UnsubscribeLinks(settings),
         tokens=TokenReader(settings),
         passwords=Passwords(),
         ledger=ledger,
