@@ -53,8 +53,8 @@ class Jobyard(Contender):
         super().__init__(directory, plan, leash, stack)
         command = [sys.executable, "-m", "shared.migrations"]
         subprocess.run(command, cwd=ROOT, env=inherited_environment() | self.environment(), check=True)
-        self._own: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(self._database_url, autocommit=True)
-        stack.callback(self._own.close)
+        self.own: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(self._database_url, autocommit=True)
+        stack.callback(self.own.close)
         self._counted_before, self._count_from = 0, datetime.now(UTC)
 
     def environment(self) -> dict[str, str]:
@@ -87,17 +87,17 @@ class Jobyard(Contender):
     def cpu_by_part(self) -> dict[str, float]:
         parts = super().cpu_by_part()
         # What the harness asks of PostgreSQL is not Jobyard's work.
-        parts["postgres"] -= cpu_seconds(self._own.info.backend_pid)
+        parts["postgres"] -= cpu_seconds(self.own.info.backend_pid)
         return parts
 
     def count_finished(self) -> int:
-        row = self._own.execute(_COUNT, (self._count_from,), prepare=True).fetchone()
+        row = self.own.execute(_COUNT, (self._count_from,), prepare=True).fetchone()
         return self._counted_before + (int(row[0]) if row else 0)
 
     def drop_backlog(self) -> None:
         """Cancel what waits; the table keeps these rows as the history that any real one has."""
-        self._own.execute(_DROP_BACKLOG)
-        self._own.execute("VACUUM (ANALYZE) jobs, job_attempts")
+        self.own.execute(_DROP_BACKLOG)
+        self.own.execute("VACUUM (ANALYZE) jobs, job_attempts")
 
     def start_counting(self) -> None:
         self._counted_before = self.count_finished()

@@ -15,6 +15,7 @@ from tests.bench.fairness import measure_fairness
 from tests.bench.figures import Samples
 from tests.bench.images import measure_images
 from tests.bench.ledger_scale import Cost, measure_scale
+from tests.bench.mail import measure_mail
 from tests.bench.plan import Plan
 from tests.bench.postgres_crews import JobyardCrew, ProcrastinateCrew
 from tests.bench.redis_crews import DramatiqCrew, GuideCrew
@@ -95,4 +96,5 @@ PARTS: dict[str, MeasurePart] = {
     "uploads": measure_uploads,
     "downloads": measure_downloads,
     "cleaning": measure_cleaning,
+    "mail": measure_mail,
 }

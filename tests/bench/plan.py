@@ -39,6 +39,10 @@ class Plan:
     download_megabytes: int = 256
     expired_files: int = 1_000_000
     expired_blobs: int = 3000
+    mail_rounds: int = 3
+    mail_messages: int = 2000
+    mail_batch: int = 500
+    mail_recipients: tuple[int, ...] = (1_000, 10_000)
 
 
 FULL = Plan()
@@ -70,4 +74,7 @@ QUICK = Plan(
     download_rounds=2,
     expired_files=100_000,
     expired_blobs=2000,
+    mail_rounds=1,
+    mail_messages=500,
+    mail_recipients=(200, 2_000),
 )

@@ -33,6 +33,7 @@ _PACKAGES = (
     "pyvips-binary",
     "starlette",
     "python-multipart",
+    "aiosmtplib",
 )
 _HUNDRED = 100
 
