@@ -44,7 +44,17 @@ class GuideMail(Naive):
 
     def behind_arguments(self) -> dict[str, list[str]]:
         concurrency = f"--concurrency={self.plan.worker_concurrency}"
-        return {"worker": ["-m", "celery", "-A", "tests.bench.naive.mail", "worker", "--loglevel=INFO", concurrency]}
+        return {
+            "worker": [
+                "-m",
+                "celery",
+                "-A",
+                "tests.bench.naive.mail:celery_app",
+                "worker",
+                "--loglevel=INFO",
+                concurrency,
+            ]
+        }
 
     def notifications(self, count: int, size: int) -> Storm:
         """Ask for messages, so many with one request."""
