@@ -58,6 +58,11 @@ class JobContext(Protocol):
         ...
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether the worker is about to stop: a handler that is not interruptible should come to its end."""
+        ...
+
+    @property
     def settings(self) -> Settings:
         """The settings of this process."""
         ...

@@ -104,6 +104,11 @@ class AttemptContext:
         return self._held.attempt >= self._held.max_attempts
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether the worker is about to stop."""
+        return self._heartbeat.is_stopping()
+
+    @property
     def last_progress(self) -> Progress | None:
         """The last progress that was reported; the heartbeat may not have written it yet, or be about to, too late."""
         return self._reported

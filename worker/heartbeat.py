@@ -80,7 +80,7 @@ class Heartbeat:
     ) -> None:
         self._settings = settings
         self._events = events
-        self._is_stopping = is_stopping
+        self.is_stopping = is_stopping
         self._break_in = break_in
         self._wakes: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._watch: Watch | None = None
@@ -190,7 +190,7 @@ class Heartbeat:
             reason = "lost"
         elif watch.cancel_requested:
             reason = "cancel"
-        elif self._is_stopping():
+        elif self.is_stopping():
             reason = "stop"
         if reason is not None and reason != watch.reason:
             watch.reason = reason

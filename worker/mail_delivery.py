@@ -1,141 +1,156 @@
-"""Delivering an e-mail: one attempt at every recipient that has not got it, each answer written to its row.
+"""Delivering the e-mails of a job: one conversation for each, several at a time, each answer written to its row.
 
-Every write is in a transaction that first makes sure that this attempt still owns the job.
+    begin (settle what broke off) ─► a place in the line ─► page by page, what is due ─► for each a moment (rates),
+    a connection (pool), a conversation ─► nothing left: the result; else: Snooze until the next is due
+
+A run ends when nothing more is due, after its time, when the server is away, the worker stops or the job is cancelled;
+conversations that were begun are brought to their end first.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import random
+import time
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import selectinload
-
+from shared.errors import JobyardError
 from shared.job_context import JobContext
-from shared.job_outcome import Cancelled, Fail
-from shared.mail_address import Mailbox, make_mailbox, parse_mailbox
-from shared.mail_models import Email, Recipient
-from shared.models import Job
-from worker.mail_message import Attachment, Message, compose
-from worker.mailer import MailConnection, Reply, open_mail_connection
+from shared.job_outcome import Cancelled, Fail, Snooze
+from shared.mail_settings import SmtpServer
+from worker.mail_content import DueEmail, MessageMaker, read_due
+from worker.mail_conversation import Conversation, away_reply, give_up
+from worker.mail_ledger import MailLedger, Standing
+from worker.mail_message import Message
+from worker.mail_rates import MailRates
+from worker.mail_transport import MailTransport, transport_of_this_process
+from worker.smtp_connection import MailServerAway, OutcomeUnknown
 
-_PENDING = ("queued", "sending", "deferred")
-_LONGEST_PAUSE_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """Is a recipient that has not got the e-mail yet."""
-
-    id: UUID
-    mailbox: Mailbox
+RUN_SECONDS = 30.0
+"""How long a run begins new conversations; then other jobs get their turn."""
+_BUSY_SECONDS = 1.0
+_SHORTEST_WAIT_SECONDS = 0.1
 
 
-async def deliver(context: JobContext, email_id: UUID) -> None:
-    """Make one attempt; the rows of the recipients then tell how it went.
+async def deliver(context: JobContext) -> tuple[dict[str, int], str]:
+    """Deliver what is due of the job's e-mails; gives how many recipients are in each state, and the last reply.
 
-    Raises `MailServerAway`, `Cancelled`, and `Fail` when the e-mail or an attachment is gone.
+    Raises `Snooze` while some are not settled, and `Cancelled`.
     """
-    email = _read(context, email_id)
-    pending = [_addressee(recipient) for recipient in email.recipients if recipient.state in _PENDING]
-    if pending:
-        message = _message(context, email)
-        async with open_mail_connection(context.settings) as connection:
-            await _converse(context, connection, message, pending)
+    ledger = MailLedger(context)
+    await ledger.begin()
+    run = DeliveryRun(context, transport_of_this_process(context.settings), ledger, await ledger.standing())
+    await run.go()
+    standing = await ledger.standing()
+    wait = run.wait_for_rest(standing)
+    if wait is not None:
+        raise Snooze(timedelta(seconds=wait))
+    return standing.counts, await ledger.last_words()
 
 
-async def _converse(
-    context: JobContext, connection: MailConnection, message: Message, pending: Sequence[Addressee]
-) -> None:
-    mailboxes = [addressee.mailbox for addressee in pending]
-    shown = [message.sender, *message.to, *message.cc, *([message.reply_to] if message.reply_to else [])]
-    content = compose(message, smtputf8=connection.smtputf8)
-    replies = await connection.offer(
-        message.sender, mailboxes, len(content), utf8=any(mailbox.needs_smtputf8 for mailbox in [*shown, *mailboxes])
-    )
-    answered = list(zip(pending, replies, strict=True))
-    _record_offer(context, answered)
-    accepted = [addressee for addressee, reply in answered if reply.accepted]
-    if accepted:
-        reply = await connection.transmit(content)
-        # The server has spoken: losing its answer to a short absence of PostgreSQL would send the message twice.
-        await _insist(lambda: _record_answer(context, accepted, reply))
+class DeliveryRun:
+    """Is one run over a job's e-mails."""
 
+    def __init__(self, context: JobContext, transport: MailTransport, ledger: MailLedger, standing: Standing) -> None:
+        self._context = context
+        self._transport = transport
+        self._ledger = ledger
+        self._rates = MailRates(context)
+        self._maker = MessageMaker(context)
+        self._total = sum(standing.counts.values())
+        self._settled = self._total - standing.unsettled
+        self._ends = time.monotonic() + RUN_SECONDS
+        self._busy = False
+        self._away: MailServerAway | None = None
+        self._error: BaseException | None = None
 
-def _read(context: JobContext, email_id: UUID) -> Email:
-    statement = select(Email).where(Email.id == email_id, Email.owner_id == context.owner_id)
-    with context.session() as session:
-        email = session.scalar(statement.options(selectinload(Email.recipients)))
-    if email is None:
-        raise Fail("email_not_found", "The e-mail does not exist.")
-    return email
+    async def go(self) -> None:
+        """Deliver what is due; raises `Cancelled`, and what else went wrong, once all conversations have ended."""
+        page = await self._read(UUID(int=0))
+        if not page:
+            return
+        with self._transport.place(self._transport.server_of(page[0].sender)) as has_place:
+            self._busy = not has_place
+            if has_place:
+                await self._deliver_all(page)
+        if self._error is not None:
+            raise self._error
+        if self._away is not None:
+            await self._ledger.defer_all(away_reply(self._away))
 
+    def wait_for_rest(self, standing: Standing) -> float | None:
+        """Tell after how many seconds another run makes sense; None when all recipients are settled."""
+        if not standing.unsettled:
+            return None
+        if self._busy:
+            return _BUSY_SECONDS * random.uniform(1, 2)  # noqa: S311 - spreads load, guards nothing
+        if self._rates.free_in is not None:
+            return max(self._rates.free_in, _SHORTEST_WAIT_SECONDS)
+        only_deferred = standing.unsettled == standing.counts.get("deferred", 0)
+        return max(standing.due_in or 0.0, 0.0) if only_deferred else 0.0
 
-def _addressee(recipient: Recipient) -> Addressee:
-    return Addressee(recipient.id, make_mailbox(recipient.name, recipient.address))
+    async def _deliver_all(self, page: list[DueEmail]) -> None:
+        tasks: set[asyncio.Task[None]] = set()
+        most = self._context.settings.smtp_connections
+        async with aclosing(self._due(page)) as due:
+            async for email in due:
+                if self._must_end():
+                    break
+                tasks.add(asyncio.create_task(self._guarded(self._deliver(email))))
+                if len(tasks) >= most:
+                    _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks:
+            await asyncio.wait(tasks)
 
+    async def _due(self, page: list[DueEmail]) -> AsyncGenerator[DueEmail]:
+        while page:
+            for email in page:
+                yield email
+            page = await self._read(page[-1].row.id)
 
-def _message(context: JobContext, email: Email) -> Message:
-    attachments: list[Attachment] = []
-    for file_id in email.attachment_ids:
-        file = context.file(file_id)
-        with context.open_file(file) as stream:
-            attachments.append(Attachment(file.name, file.media_type, stream.read()))
+    async def _read(self, after: UUID) -> list[DueEmail]:
+        return await asyncio.to_thread(read_due, self._context, after)
 
-    def mailboxes(role: str) -> list[Mailbox]:
-        return [_addressee(recipient).mailbox for recipient in email.recipients if recipient.role == role]
-
-    return Message(
-        message_id=email.message_id,
-        # Not the time of the attempt: a repeat is the same message.
-        date=email.send_at or email.created_at,
-        sender=parse_mailbox(email.sender),
-        reply_to=parse_mailbox(email.reply_to) if email.reply_to else None,
-        to=mailboxes("to"),
-        cc=mailboxes("cc"),
-        subject=email.subject,
-        text=email.text,
-        html=email.html,
-        attachments=attachments,
-    )
-
-
-def _record_offer(context: JobContext, answered: Sequence[tuple[Addressee, Reply]]) -> None:
-    """Write down what the server said of each recipient; the last moment at which a cancellation holds the message."""
-    with context.session() as session:
-        context.guard(session)
-        if session.scalar(select(Job.cancel_requested).where(Job.id == context.job_id)):
-            raise Cancelled
-        for addressee, reply in answered:
-            recipient = session.get_one(Recipient, addressee.id)
-            recipient.attempts += 1
-            _settle(recipient, reply, accepted="sending")
-
-
-def _record_answer(context: JobContext, accepted: Sequence[Addressee], reply: Reply) -> None:
-    with context.session() as session:
-        context.guard(session)
-        for addressee in accepted:
-            recipient = session.get_one(Recipient, addressee.id)
-            _settle(recipient, reply, accepted="sent")
-            if reply.accepted:
-                recipient.sent_at = session.scalar(select(func.clock_timestamp()))
-
-
-def _settle(recipient: Recipient, reply: Reply, *, accepted: str) -> None:
-    recipient.state = accepted if reply.accepted else "bounced" if reply.refused else "deferred"
-    recipient.reply_code = reply.code
-    recipient.reply_text = reply.text
-
-
-async def _insist(write: Callable[[], None]) -> None:
-    pause = 0.05
-    while True:
+    def _must_end(self) -> bool:
         try:
-            write()
-        except OperationalError:
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        else:
+            self._context.progress(min(self._settled, self._total), self._total)
+        except Cancelled as cancelled:
+            self._error = self._error or cancelled
+        return (
+            self._error is not None
+            or self._away is not None
+            or self._context.is_stopping
+            or time.monotonic() >= self._ends
+        )
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except BaseException as error:  # noqa: BLE001 - the others end their conversations before it is raised
+            self._error = self._error or error
+
+    async def _deliver(self, email: DueEmail) -> None:
+        try:
+            make = await asyncio.to_thread(self._maker.read, email.row)
+            message = make()
+        except (Fail, JobyardError, ValueError) as error:
+            await give_up(self._ledger, email, str(error))
+            return
+        server = self._transport.server_of(email.sender)
+        domains = {addressee.mailbox.wire.rpartition("@")[2].lower() for addressee in email.addressees}
+        if await self._rates.take(server, domains):
+            await self._converse(server, email, message)
+            self._settled += len(email.addressees)
+
+    async def _converse(self, server: SmtpServer, email: DueEmail, message: Message) -> None:
+        conversation = Conversation(self._context.settings, self._ledger, self._transport.signers, email)
+        try:
+            async with self._transport.pool.connection(server) as connection:
+                await conversation.have(connection, message)
+        except MailServerAway as away:
+            # One that broke off is written down; one that was never had tells of the server.
+            if not conversation.begun:
+                self._away = away
+        except OutcomeUnknown:
             return

@@ -16,7 +16,8 @@ STATES = ("queued", "sending", "sent", "deferred", "bounced", "suppressed", "unc
 
 # What was being handed to the mail server when its job was given up may have arrived: nobody knows.
 SETTLED = """
-CASE WHEN recipients.state = 'sending' THEN 'uncertain' WHEN {job_state} = 'cancelled' THEN 'cancelled' ELSE 'failed' END
+CASE WHEN recipients.state = 'sending' THEN 'uncertain'
+         WHEN {job_state} = 'cancelled' THEN 'cancelled' ELSE 'failed' END
 """
 SETTLE_RECIPIENTS = f"""
 CREATE FUNCTION settle_recipients() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -114,9 +115,7 @@ def _extend_emails() -> None:
         sa.Column("mailing_id", sa.Uuid(), nullable=True),
         sa.Column("template", sa.Text(), nullable=True),
         sa.Column("variables", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column(
-            "headers", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False
-        ),
+        sa.Column("headers", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column(
             "inline_images", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False
         ),

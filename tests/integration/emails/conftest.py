@@ -69,6 +69,11 @@ class Post:
         self.database.execute(
             "UPDATE jobs SET run_at = clock_timestamp() WHERE id = %s AND state IN ('retrying', 'scheduled')", (job_id,)
         )
+        self.database.execute(
+            "UPDATE recipients SET next_attempt_at = clock_timestamp() FROM emails"
+            " WHERE emails.job_id = %s AND email_id = emails.id AND next_attempt_at IS NOT NULL",
+            (job_id,),
+        )
         return run_job(self.runner, self.database, self.kind, job_id)
 
     def read(self, email: dict[str, Any]) -> dict[str, Any]:
@@ -82,9 +87,11 @@ class Post:
     def job(self, email: dict[str, Any]) -> dict[str, Any]:
         return self.client.get(email["links"]["job"], headers=self.owner.headers).json()
 
-    def last_attempt(self, email: dict[str, Any]) -> None:
-        """Leave the job one more attempt."""
-        self.database.execute("UPDATE jobs SET max_attempts = attempt + 1 WHERE id = %s", (email["job_id"],))
+    def age(self, email: dict[str, Any]) -> None:
+        """Make an e-mail so old that another deferral is the last."""
+        self.database.execute(
+            "UPDATE emails SET created_at = created_at - interval '25 hours' WHERE id = %s", (email["id"],)
+        )
 
     def store(self, name: str, media_type: str, content: bytes) -> UUID:
         return store_file(self.database, self.settings, self.owner.id, name, media_type, content)

@@ -1,6 +1,7 @@
 """An e-mail's way from the request to the server, and the server's every answer on its way back."""
 
 import logging
+from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.integration.emails.conftest import Post
 from tests.integration.emails.mail_server import DROP, STALL, Delivered, MailServer
 
+NONE = dict.fromkeys(("sent", "bounced", "suppressed", "uncertain", "cancelled", "failed"), 0)
 THREE = ["ann@example.org", "ben@example.org", "cyd@example.org"]
 BLOB = bytes(range(256)) * 300 + b"\r\n.\r\nMAIL FROM:<x@example.org>\r\n"
 
@@ -43,7 +45,7 @@ def test_a_message_arrives_as_it_was_written(post: Post, mail_server: MailServer
         ("sent", 250, "OK", 1)
     }
     assert all(r["sent_at"] for r in seen["recipients"])
-    assert post.job(email)["result"] == {"sent": 3, "bounced": 0}
+    assert post.job(email)["result"] == NONE | {"sent": 3}
 
 
 def assert_headers_as_written(message: EmailMessage, email: dict[str, Any]) -> None:
@@ -88,7 +90,7 @@ def test_each_recipient_is_settled_by_itself(post: Post, mail_server: MailServer
         "ben@example.org": "deferred",
         "cyd@example.org": "bounced",
     }
-    assert post.job(email)["last_error"]["detail"] == "1 recipient was deferred: 451 Come back later"
+    assert [r["next_attempt_at"] is not None for r in post.read(email)["recipients"]] == [False, True, False]
     replies = [(r["reply_code"], r["reply_text"]) for r in post.read(email)["recipients"]]
     assert replies == [(250, "OK"), (451, "Come back later"), (550, "Who is that")]
 
@@ -99,7 +101,7 @@ def test_each_recipient_is_settled_by_itself(post: Post, mail_server: MailServer
     assert (first.recipients, second.recipients) == (["ann@example.org"], ["ben@example.org"])
     assert first.message["Message-ID"] == second.message["Message-ID"]
     assert first.message["Date"] == second.message["Date"]
-    assert post.job(email)["result"] == {"sent": 2, "bounced": 1}
+    assert post.job(email)["result"] == NONE | {"sent": 2, "bounced": 1}
     assert [r["attempts"] for r in post.read(email)["recipients"]] == [1, 2, 1]
 
 
@@ -114,19 +116,19 @@ def test_an_email_that_everyone_refuses_fails(post: Post, mail_server: MailServe
     assert mail_server.delivered == []
 
 
-def test_the_last_attempt_turns_deferred_into_bounced(post: Post, mail_server: MailServer) -> None:
+def test_who_is_deferred_for_too_long_has_bounced(post: Post, mail_server: MailServer) -> None:
     mail_server.rcpt_replies = {"ben@example.org": ["450 Busy"]}
     email = post.send(to=THREE)
-    post.last_attempt(email)
+    post.age(email)
     assert post.attempt(email) == "succeeded"
     assert post.states(email)["ben@example.org"] == "bounced"
-    assert post.job(email)["result"] == {"sent": 2, "bounced": 1}
+    assert post.job(email)["result"] == NONE | {"sent": 2, "bounced": 1}
 
 
 def test_an_email_deferred_to_the_end_fails(post: Post, mail_server: MailServer) -> None:
     mail_server.data_replies = ["452 Disk full"]
     email = post.send()
-    post.last_attempt(email)
+    post.age(email)
     assert post.attempt(email) == "failed"
     assert post.job(email)["error"]["code"] == "all_recipients_refused"
     recipient = post.read(email)["recipients"][0]
@@ -160,40 +162,118 @@ def test_an_answer_to_the_sender_holds_for_all(
     assert mail_server.asked == []
 
 
-@pytest.mark.parametrize("mishap", [DROP, STALL, "421 Shutting down", "200 nonsense\0"])
-def test_a_conversation_that_breaks_off_is_had_again(post: Post, mail_server: MailServer, mishap: str) -> None:
+@pytest.mark.parametrize("mishap", [DROP, STALL])
+@pytest.mark.parametrize(
+    ("delivery", "job_state", "state"),
+    [("at_least_once", "retrying", "deferred"), ("at_most_once", "failed", "uncertain")],
+)
+def test_a_break_after_the_message_leaves_a_doubt(
+    post: Post, mail_server: MailServer, mishap: str, delivery: str, job_state: str, state: str
+) -> None:
     mail_server.data_replies = [mishap]
-    email = post.send()
-    assert post.attempt(email) == "retrying"
-    assert post.job(email)["last_error"]["code"] == "mail_server_away"
-    assert post.states(email) == {"ann@example.org": "sending"}
-    assert post.attempt(email) == "succeeded"
-    first, second = mail_server.delivered
-    assert first.message["Message-ID"] == second.message["Message-ID"]
+    email = post.send(delivery=delivery)
+    assert post.attempt(email) == job_state
+    assert post.states(email) == {"ann@example.org": state}
+    assert "may have arrived" in post.read(email)["recipients"][0]["reply_text"]
+    if delivery == "at_least_once":
+        assert post.attempt(email) == "succeeded"
+        first, second = mail_server.delivered
+        assert first.content == second.content
+    assert [len(arrived.recipients) for arrived in mail_server.delivered] == [1] * len(mail_server.delivered)
 
 
+@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
 @pytest.mark.parametrize("mishap", [DROP, STALL, "421 Shutting down"])
-def test_a_break_before_the_message_leaves_recipients_untried(post: Post, mail_server: MailServer, mishap: str) -> None:
+def test_a_break_before_the_message_is_no_doubt(
+    post: Post, mail_server: MailServer, mishap: str, delivery: str
+) -> None:
     mail_server.rcpt_replies = {"ben@example.org": [mishap]}
-    email = post.send(to=THREE)
+    email = post.send(to=THREE, delivery=delivery)
     assert post.attempt(email) == "retrying"
-    assert set(post.states(email).values()) == {"queued"}
+    assert set(post.states(email).values()) == {"deferred"}
     assert mail_server.delivered == []
     assert post.attempt(email) == "succeeded"
     assert mail_server.delivered[0].recipients == THREE
+    assert [r["attempts"] for r in post.read(email)["recipients"]] == [2, 2, 2]
 
 
-def test_a_server_that_stays_away_fails_the_job(post: Post, mail_server: MailServer) -> None:
+@pytest.mark.parametrize(
+    ("delivery", "job_state", "state"),
+    [("at_least_once", "succeeded", "sent"), ("at_most_once", "failed", "uncertain")],
+)
+def test_what_a_crash_left_in_doubt(
+    post: Post, mail_server: MailServer, delivery: str, job_state: str, state: str
+) -> None:
+    email = post.send(delivery=delivery)
+    post.database.execute("UPDATE recipients SET state = 'sending' WHERE email_id = %s", (email["id"],))
+    assert post.attempt(email) == job_state
+    assert post.states(email) == {"ann@example.org": state}
+    assert len(mail_server.delivered) == (1 if delivery == "at_least_once" else 0)
+
+
+def test_a_server_that_stays_away_defers_all_until_they_are_given_up(post: Post, mail_server: MailServer) -> None:
     mail_server.stop()
-    email = post.send()
+    email = post.send(to=THREE)
     assert post.attempt(email) == "retrying"
-    assert post.states(email) == {"ann@example.org": "queued"}
-    post.last_attempt(email)
+    assert set(post.states(email).values()) == {"deferred"}
+    assert str(mail_server.port) not in str(post.read(email))
+    post.age(email)
     assert post.attempt(email) == "failed"
-    assert post.job(email)["error"]["code"] == "mail_server_away"
-    assert str(mail_server.port) not in post.job(email)["error"]["detail"]
-    assert post.states(email) == {"ann@example.org": "failed"}
-    assert post.read(email)["counts"]["failed"] == 1
+    assert post.job(email)["error"]["code"] == "all_recipients_refused"
+    assert set(post.states(email).values()) == {"bounced"}
+
+
+def test_pauses_grow_from_minutes_to_hours(post: Post, mail_server: MailServer) -> None:
+    mail_server.rcpt_replies = {"ann@example.org": ["450 Busy"] * 12}
+    email = post.send()
+    pauses: list[float] = []
+    for _ in range(12):
+        assert post.attempt(email) == "retrying"
+        row = post.database.execute(
+            "SELECT extract(epoch FROM next_attempt_at - replied_at)::float8, j.run_at - next_attempt_at"
+            " FROM recipients r JOIN emails e ON e.id = email_id JOIN jobs j ON j.id = e.job_id WHERE e.id = %s",
+            (email["id"],),
+        ).fetchone()
+        assert row is not None
+        pauses.append(row[0])
+        assert abs(row[1]) < timedelta(seconds=5)
+    base, cap = post.settings.mail_backoff_seconds, post.settings.mail_backoff_cap_seconds
+    for number, pause in enumerate(pauses):
+        expected = min(cap, base * 2**number)
+        assert expected * 0.99 <= pause <= expected * 1.26
+
+
+@pytest.mark.parametrize(
+    ("reply", "suppressed"),
+    [
+        ("550 5.1.1 No such user", True),
+        ("550 No such user", True),
+        ("550 5.7.1 We do not like you", False),
+        ("552 5.2.2 Mailbox full", False),
+        ("450 4.2.1 Busy", False),
+    ],
+)
+def test_an_address_that_is_bad_is_not_written_to_again(
+    post: Post, mail_server: MailServer, reply: str, *, suppressed: bool
+) -> None:
+    mail_server.rcpt_replies = {"ann@example.org": [reply]}
+    post.attempt(post.send(to=["Ann@example.org", "ben@example.org"]))
+    again = post.send(to=["ann@example.org", "ben@example.org"])
+    assert post.states(again)["ann@example.org"] == ("suppressed" if suppressed else "queued")
+    assert post.attempt(again) == "succeeded"
+    assert mail_server.delivered[-1].recipients == ["ben@example.org"] if suppressed else THREE[:2]
+
+
+def test_who_is_suppressed_before_the_mail_goes_gets_none(post: Post, mail_server: MailServer) -> None:
+    email = post.send(to=THREE[:2])
+    post.database.execute(
+        "INSERT INTO suppressions (owner_id, address_key, address, reason)"
+        " VALUES (%s, 'ann@example.org', 'ann@example.org', 'complaint')",
+        (post.owner.id,),
+    )
+    assert post.attempt(email) == "succeeded"
+    assert post.states(email) == {"ann@example.org": "suppressed", "ben@example.org": "sent"}
+    assert [arrived.recipients for arrived in mail_server.delivered] == [["ben@example.org"]]
 
 
 def test_a_reply_that_cannot_be_stored_is_cleaned(post: Post, mail_server: MailServer) -> None:
@@ -204,14 +284,15 @@ def test_a_reply_that_cannot_be_stored_is_cleaned(post: Post, mail_server: MailS
     assert text == "bad " + "x" * 450
 
 
-def test_an_attachment_that_is_gone_fails_the_job(post: Post, mail_server: MailServer) -> None:
+def test_an_email_whose_attachment_is_gone_fails(post: Post, mail_server: MailServer) -> None:
     attached = post.store("a.bin", "application/octet-stream", b"abc")
     email = post.send(attachment_ids=[str(attached)])
     for blob in (post.settings.storage_dir / "uploads").rglob("*"):
         if blob.is_file():
             blob.unlink()
     assert post.attempt(email) == "failed"
-    assert post.job(email)["error"]["code"] == "file_not_found"
+    error = post.job(email)["error"]
+    assert (error["code"], "is gone" in error["detail"]) == ("nothing_sent", True)
     assert post.states(email) == {"ann@example.org": "failed"}
     assert mail_server.delivered == []
 

@@ -1,0 +1,221 @@
+"""What became of recipients, written down for one attempt.
+
+Conversations end one by one, their rows are written together: whoever waits when a write ends is the next write. Each
+is a transaction that first makes sure that this attempt still owns the job.
+
+    queued | deferred ──offer──► sending ──answer──► sent | deferred | bounced
+                                         ──doubt───► deferred (at least once) | uncertain (at most once)
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.exc import OperationalError
+
+from shared.job_context import JobContext
+from shared.mail_models import UNSETTLED
+from worker.smtp_replies import Reply
+
+_LONGEST_PAUSE_SECONDS = 2.0
+
+_T = TypeVar("_T")
+
+Word = Literal["sending", "sent", "deferred", "bounced", "doubtful", "failed"]
+"""What a conversation says of a recipient; the rows decide what a doubt means."""
+
+# A row that is not ours any more (its e-mail was cancelled or given to another job) stays as it is. What is deferred is
+# due after a pause that doubles with each attempt, with up to a quarter more so that a crowd does not come back as one;
+# the last time when it is given up, and what is deferred then has bounced.
+_RECORD = text("""
+WITH outcome AS (
+    SELECT * FROM jsonb_to_recordset(CAST(:outcomes AS jsonb))
+        AS given (id uuid, state text, tried int, code int, enhanced text, reply text)
+), judged AS (
+    SELECT r.id, o.code, o.enhanced, o.reply, r.attempts + o.tried AS attempts,
+           CASE WHEN o.state = 'doubtful' AND (e.delivery = 'at_most_once' OR over) THEN 'uncertain'
+                WHEN o.state = 'doubtful' THEN 'deferred'
+                WHEN o.state = 'deferred' AND e.cancelled_at IS NOT NULL THEN 'cancelled'
+                WHEN o.state = 'deferred' AND over THEN 'bounced'
+                ELSE o.state END AS state,
+           least(ends_at, clock_timestamp() + make_interval(secs =>
+               least(:cap, :backoff * 2.0 ^ least(r.attempts + o.tried - 1, 30)) * (1 + random() / 4))) AS due_at
+    FROM outcome o JOIN recipients r ON r.id = o.id JOIN emails e ON e.id = r.email_id,
+         LATERAL (SELECT coalesce(e.send_at, e.created_at) + make_interval(secs => :give_up) AS ends_at) AS life,
+         LATERAL (SELECT clock_timestamp() >= ends_at OR e.cancelled_at IS NOT NULL AS over) AS age
+    WHERE r.state IN ('queued', 'sending', 'deferred')
+      AND (r.state = 'sending' OR e.job_id = :job_id) AND (o.state <> 'sending' OR e.cancelled_at IS NULL)
+    ORDER BY r.id FOR UPDATE OF r
+)
+UPDATE recipients r SET
+    state = judged.state, attempts = judged.attempts,
+    reply_code = judged.code, reply_enhanced = judged.enhanced, reply_text = judged.reply,
+    replied_at = clock_timestamp(),
+    next_attempt_at = CASE WHEN judged.state = 'deferred' THEN judged.due_at END,
+    sent_at = CASE WHEN judged.state = 'sent' THEN clock_timestamp() END
+FROM judged WHERE r.id = judged.id RETURNING r.id
+""")
+
+_SUPPRESS = text("""
+INSERT INTO suppressions (owner_id, address_key, address, reason, detail, email_id)
+SELECT DISTINCT ON (address_key) owner_id, address_key, address, 'hard_bounce', reply_text, email_id
+FROM recipients WHERE id = ANY(:ids) AND state = 'bounced' ORDER BY address_key
+ON CONFLICT DO NOTHING
+""")
+
+# What an attempt that broke off had handed over may have arrived: it is sent again if its sender chose so, and nobody
+# has said since that it should not be.
+_BEGIN = text("""
+UPDATE recipients r SET state = CASE WHEN r.state = 'sending' THEN 'uncertain' ELSE 'suppressed' END,
+    next_attempt_at = NULL
+FROM emails e WHERE e.job_id = :job_id AND r.email_id = e.id AND (
+    r.state = 'sending' AND (e.delivery = 'at_most_once' OR e.cancelled_at IS NOT NULL)
+    OR r.state IN ('queued', 'sending', 'deferred') AND EXISTS (
+        SELECT 1 FROM suppressions s WHERE s.owner_id = r.owner_id AND s.address_key = r.address_key))
+""")
+
+_DUE = text("""
+SELECT r.id FROM recipients r JOIN emails e ON e.id = r.email_id
+WHERE e.job_id = :job_id AND r.state IN ('queued', 'sending', 'deferred')
+  AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= clock_timestamp())
+""")
+
+_COUNT = text("""
+SELECT r.state, count(*), extract(epoch FROM min(r.next_attempt_at) - clock_timestamp())::float8
+FROM recipients r JOIN emails e ON e.id = r.email_id WHERE e.job_id = :job_id GROUP BY r.state
+""")
+
+_LAST_WORDS = text("""
+SELECT r.reply_code, r.reply_text FROM recipients r JOIN emails e ON e.id = r.email_id
+WHERE e.job_id = :job_id AND r.reply_text IS NOT NULL ORDER BY r.replied_at DESC, r.id DESC LIMIT 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Is what is to be written of one recipient; `tried` says that this counts as an attempt."""
+
+    recipient_id: UUID
+    state: Word
+    reply: Reply
+    tried: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Is how a job's recipients stand: how many in each state; in how many seconds the first deferred one is due."""
+
+    counts: dict[str, int]
+    due_in: float | None
+
+    @property
+    def unsettled(self) -> int:
+        """How many may still get their mail."""
+        return sum(self.counts.get(state, 0) for state in UNSETTLED)
+
+
+class MailLedger:
+    """Writes for one attempt. What it raises when the claim is lost, `Cancelled`, everybody who waits gets."""
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+        self._waiting: list[tuple[Sequence[Outcome], asyncio.Future[set[UUID]]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """Settle what an earlier attempt left, and who has been suppressed since."""
+        await self._insist(lambda: self._execute(_BEGIN, job_id=self._context.job_id))
+
+    async def record(self, outcomes: Sequence[Outcome]) -> set[UUID]:
+        """Write outcomes, for as long as it takes; gives the recipients for whom that was still ours to do."""
+        future: asyncio.Future[set[UUID]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((outcomes, future))
+        if self._flushing is None:
+            self._flushing = asyncio.create_task(self._flush())
+        return await future
+
+    async def defer_all(self, reply: Reply) -> None:
+        """Defer all that is due: their server cannot be reached."""
+        ids = await asyncio.to_thread(self._ids_due)
+        await self.record([Outcome(recipient_id, "deferred", reply) for recipient_id in ids])
+
+    async def standing(self) -> Standing:
+        """Read how the recipients stand."""
+        rows = await asyncio.to_thread(self._rows, _COUNT)
+        due = [row[2] for row in rows if row[0] == "deferred" and row[2] is not None]
+        return Standing({row[0]: row[1] for row in rows}, min(due, default=None))
+
+    async def last_words(self) -> str:
+        """Read what a server said last."""
+        rows = await asyncio.to_thread(self._rows, _LAST_WORDS)
+        return " ".join(str(part) for part in rows[0] if part is not None) if rows else "nothing was said"
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            outcomes = [outcome for each, _ in batch for outcome in each]
+            try:
+                written = await self._insist(lambda outcomes=outcomes: self._write(outcomes))
+            except BaseException as error:  # noqa: BLE001 - whoever waits is told, and raises it
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for each, future in batch:
+                    if not future.done():
+                        future.set_result(written & {outcome.recipient_id for outcome in each})
+        self._flushing = None
+
+    def _write(self, outcomes: Sequence[Outcome]) -> set[UUID]:
+        settings = self._context.settings
+        with self._context.session() as session:
+            self._context.guard(session)
+            written = session.execute(
+                _RECORD,
+                {
+                    "outcomes": json.dumps([_plain(outcome) for outcome in outcomes]),
+                    "job_id": self._context.job_id,
+                    "backoff": settings.mail_backoff_seconds,
+                    "cap": settings.mail_backoff_cap_seconds,
+                    "give_up": settings.mail_give_up.total_seconds(),
+                },
+            )
+            ids = {row[0] for row in written}
+            hard = [each.recipient_id for each in outcomes if each.state == "bounced" and each.reply.hard_bounce]
+            if hard:
+                session.execute(_SUPPRESS, {"ids": hard})
+        return ids
+
+    def _execute(self, statement: TextClause, **values: object) -> None:
+        with self._context.session() as session:
+            self._context.guard(session)
+            session.execute(statement, values)
+
+    def _ids_due(self) -> list[UUID]:
+        return [row[0] for row in self._rows(_DUE)]
+
+    def _rows(self, statement: TextClause) -> list[Any]:
+        with self._context.session() as session:
+            return list(session.execute(statement, {"job_id": self._context.job_id}))
+
+    async def _insist(self, write: Callable[[], _T]) -> _T:
+        # The server has spoken: losing its answer to a short absence of PostgreSQL would send the message twice.
+        pause = 0.05
+        while True:
+            try:
+                return await asyncio.to_thread(write)
+            except OperationalError:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+
+def _plain(outcome: Outcome) -> dict[str, object]:
+    reply = outcome.reply
+    return {
+        "id": str(outcome.recipient_id), "state": outcome.state, "tried": int(outcome.tried), "code": reply.code,
+        "enhanced": reply.enhanced, "reply": reply.text,
+    }  # fmt: skip

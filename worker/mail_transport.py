@@ -1,0 +1,81 @@
+"""What a worker process keeps for its mail from one job to the next: connections, keys, its place in the line."""
+
+import asyncio
+import os
+import socket
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+
+from shared.database import connect
+from shared.mail_address import Mailbox
+from shared.mail_settings import EVERY_DOMAIN, SmtpServer
+from shared.settings import Settings
+from worker.dkim_signing import Signers
+from worker.smtp_pool import SmtpPool
+
+_PLACE = "SELECT pg_try_advisory_lock(%s, %s)"
+_GIVE_BACK = "SELECT pg_advisory_unlock(%s, %s)"
+
+
+class MailTransport:
+    """Is one worker process's way to the mail servers; it belongs to the event loop that it was made in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.pool = SmtpPool(settings)
+        self.signers = Signers(settings)
+        self._settings = settings
+        self._servers = settings.smtp_servers
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def server_of(self, sender: Mailbox) -> SmtpServer:
+        """Choose the server by the sender's domain."""
+        domain = sender.wire.rpartition("@")[2].lower()
+        return self._servers.get(domain, self._servers[EVERY_DOMAIN])
+
+    @contextmanager
+    def place(self, server: SmtpServer) -> Iterator[bool]:
+        """Take a place in the line to a server for the time of a job; False when none is free.
+
+        With several servers each gets its share of a worker's slots and no more, so that a slow one cannot take them
+        all. A place is a lock in PostgreSQL, which frees it when the process dies.
+        """
+        distinct = len({each.name for each in self._servers.values()})
+        if distinct == 1:
+            yield True
+            return
+        places = max(1, self._settings.worker_concurrency // distinct)
+        key = zlib.crc32(f"mail {socket.gethostname()} {os.getppid()} {server.name}".encode()) - 2**31
+        taken = next((number for number in range(places) if self._ask(_PLACE, key, number)), None)
+        try:
+            yield taken is not None
+        finally:
+            if taken is not None:
+                self._ask(_GIVE_BACK, key, taken)
+
+    def _ask(self, statement: str, key: int, number: int) -> bool:
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = connect(self._settings, "jobyard-mail")
+            row = self._connection.execute(statement, (key, number)).fetchone()
+        except psycopg.OperationalError:
+            # Without its connection the place is given back already, and none is worth waiting for PostgreSQL here.
+            if self._connection is not None:
+                self._connection.close()
+            return False
+        return bool(row and row[0])
+
+
+_transports: WeakKeyDictionary[asyncio.AbstractEventLoop, MailTransport] = WeakKeyDictionary()
+
+
+def transport_of_this_process(settings: Settings) -> MailTransport:
+    """Give what the running loop's earlier jobs left, or make it: never anything from before a fork."""
+    loop = asyncio.get_running_loop()
+    if loop not in _transports:
+        _transports[loop] = MailTransport(settings)
+    return _transports[loop]
