@@ -1,4 +1,4 @@
-"""Lists: pages by an opaque cursor on `(created_at, id)`, or on a name that is unique in the list; never by offset."""
+"""Lists: pages by an opaque cursor on `(created_at, id)`, `(created_at, name)` or a unique name; never by offset."""
 
 import base64
 import binascii
@@ -20,7 +20,8 @@ Row = TypeVar("Row")
 _NAME = re.compile(r"[!-~]+")
 _NOT_OURS = "The cursor is none of this list's."
 Sort = Literal["-created_at", "created_at"]
-Place = tuple[datetime, UUID] | tuple[str]
+_LONGEST_CURSOR = 1500
+Place = tuple[datetime, UUID] | tuple[datetime, str] | tuple[str]
 """Where a row stands in its list."""
 
 
@@ -42,12 +43,16 @@ class Page(BaseModel, Generic[Item]):
 class PageQuery(BaseModel):
     """Asks for a page."""
 
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None
+    cursor: Annotated[
+        str | None, Query(max_length=_LONGEST_CURSOR, description="`next_cursor` of the page before.")
+    ] = None
     limit: Annotated[int, Query(ge=1, le=100)] = 50
 
 
 async def page_query(
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[
+        str | None, Query(max_length=_LONGEST_CURSOR, description="`next_cursor` of the page before.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> PageQuery:
     """Read what page is asked for."""
@@ -70,6 +75,18 @@ def select_page(
     return statement.order_by(*order).limit(page.limit + 1)
 
 
+def select_page_by_time_and_name(
+    statement: Select[*tuple[Any, ...]],
+    page: PageQuery,
+    created_at: InstrumentedAttribute[datetime],
+    name: InstrumentedAttribute[str],
+) -> Select[*tuple[Any, ...]]:
+    """Restrict a statement to a page, newest first, of a list in which a name is unique, and one row more."""
+    if page.cursor is not None:
+        statement = statement.where(tuple_(created_at, name) < tuple_(*_decode_time_and_name(page.cursor)))
+    return statement.order_by(created_at.desc(), name.desc()).limit(page.limit + 1)
+
+
 def select_page_by_name(
     statement: Select[*tuple[Any, ...]], page: PageQuery, name: InstrumentedAttribute[str]
 ) -> Select[*tuple[Any, ...]]:
@@ -82,7 +99,7 @@ def select_page_by_name(
 def make_page(
     rows: Sequence[Row], page: PageQuery, place: Callable[[Row], Place], shape: Callable[[Row], Item]
 ) -> Page[Item]:
-    """Make a page of the rows of `select_page` or `select_page_by_name`."""
+    """Make a page of the rows of `select_page` or one of its like."""
     shown = rows[: page.limit]
     following = _encode(place(shown[-1])) if len(rows) > page.limit else None
     return Page(items=[shape(row) for row in shown], next_cursor=following)
@@ -102,14 +119,22 @@ def _decode_name(cursor: str) -> str:
 
 
 def _decode(cursor: str) -> tuple[datetime, UUID]:
-    moment, _, id_ = _decode_text(cursor).partition(" ")
+    moment, id_ = _decode_time_and_name(cursor)
     try:
-        place = datetime.fromisoformat(moment), UUID(id_)
+        return moment, UUID(id_)
     except ValueError as error:
         raise CursorNotValid(_NOT_OURS, pointer="query/cursor") from error
-    if place[0].tzinfo is None:
+
+
+def _decode_time_and_name(cursor: str) -> tuple[datetime, str]:
+    text, _, name = _decode_text(cursor).partition(" ")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CursorNotValid(_NOT_OURS, pointer="query/cursor") from error
+    if moment.tzinfo is None or "\0" in name:
         raise CursorNotValid(_NOT_OURS, pointer="query/cursor")
-    return place
+    return moment, name
 
 
 def _decode_text(cursor: str) -> str:

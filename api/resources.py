@@ -19,7 +19,7 @@ from api.passwords import Passwords
 from api.storage_calls import StorageCalls
 from api.tokens import TokenReader
 from api.turns import Turns
-from api.unsubscribing import UnsubscribeLinks
+from api.unsubscribe_links import UnsubscribeLinks
 from shared.database import CONNECT_TIMEOUT_SECONDS, make_async_engine, web_connection_options
 from shared.job_kind import JobKind, load_job_kinds
 from shared.settings import Settings

@@ -1,60 +1,84 @@
-"""Unsubscribing with one click (RFC 8058): links that stand in e-mails, and what they do.
+"""Unsubscribing with one click (RFC 8058): a GET shows a button, a POST does it.
 
-A link says by itself whose e-mails it ends and for which address, and it is verified before anything is looked up. It
-has no end: mail is read years later.
+A GET changes nothing, since programs that look for bad links follow them.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import dataclass
-from uuid import UUID
+from collections.abc import Awaitable
 
-from api.link_keys import PurposeKeys
+from fastapi import Request, Response
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.content_types import ContentTypeNotSupported, content_type
+from api.request_body import Body
+from api.resources import Resources
+from api.suppressions import suppress
+from api.unsubscribe_links import Subscription, UnsubscribeLinkNotValid
+from api.unsubscribe_pages import asking_page, broken_page, done_page
 from shared.errors import JobyardError
-from shared.settings import Settings
+from shared.models import User
 
-PATH = "/v1/unsubscribe"
-
-_PURPOSE = b"jobyard unsubscribe link, version 1"
-_SIGNATURE_BYTES = 16
-_OWNER_BYTES = 16
+LARGEST_BODY_BYTES = 1024
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-class UnsubscribeLinkNotValid(JobyardError):
-    """Is raised for a link that no key of ours signed, that was changed, or whose sender is no longer here."""
+class UnsubscribeBodyTooLarge(JobyardError):
+    """Is raised for a body that is larger than what a mail program sends."""
 
-    status = 404
-    code = "unsubscribe_link_not_valid"
-    title = "Unsubscribe link not valid"
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """Is what a link ends: the e-mails of an owner to an address."""
-
-    owner_id: UUID
-    address: str
+    status = 413
+    code = "body_too_large"
+    title = "Body too large"
 
 
-class UnsubscribeLinks:
-    """Makes and reads the links; signs with the first of the keys that the settings name, verifies those of all.
+async def ask(resources: Resources, request: Request, token: str) -> Response:
+    """Show the page with the button; raises `UnsubscribeLinkNotValid`, which a browser gets as a page."""
+    return await _or_page(request, _ask(resources, token))
 
-    The key that is made from the secret key while none is named verifies after that too.
+
+async def unsubscribe(resources: Resources, request: Request, token: str) -> Response:
+    """Put the address on its sender's suppression list; the answer is the same when it is there already.
+
+    Raises `UnsubscribeLinkNotValid`, which a browser gets as a page, `UnsubscribeBodyTooLarge`,
+    `ContentTypeNotSupported`, `UploadAborted`.
     """
+    await _check_body(request)
+    return await _or_page(request, _unsubscribe(resources, token))
 
-    def __init__(self, settings: Settings) -> None:
-        self._keys = PurposeKeys(settings, _PURPOSE, always_derived=True)
 
-    def url(self, base: str, owner_id: UUID, address: str) -> str:
-        """Make the link by which an address unsubscribes from an owner; `base` has no slash at its end."""
-        content = urlsafe_b64encode(owner_id.bytes + address.encode()).decode().rstrip("=")
-        signed = f"{self._keys.first}.{content}"
-        return f"{base}{PATH}/{signed}.{self._keys.sign(self._keys.first, signed, _SIGNATURE_BYTES)}"
+async def _ask(resources: Resources, token: str) -> Response:
+    subscription = resources.unsubscribe_links.read(token)
+    async with resources.sessions() as session:
+        await _require_owner(session, subscription)
+    return asking_page(subscription.address)
 
-    def read(self, token: str) -> Subscription:
-        """Give what a link's last part ends; raises `UnsubscribeLinkNotValid`, whatever is wrong with it."""
-        signed, _, signature = token.rpartition(".")
-        key_id, _, content = signed.partition(".")
-        if not self._keys.verify(key_id, signed, signature, _SIGNATURE_BYTES):
-            raise UnsubscribeLinkNotValid("The link is not valid.")
-        decoded = urlsafe_b64decode(content + "=" * (-len(content) % 4))
-        return Subscription(UUID(bytes=decoded[:_OWNER_BYTES]), decoded[_OWNER_BYTES:].decode())
+
+async def _unsubscribe(resources: Resources, token: str) -> Response:
+    subscription = resources.unsubscribe_links.read(token)
+    async with resources.sessions.begin() as session:
+        await _require_owner(session, subscription)
+        await suppress(session, subscription.owner_id, subscription.address, "unsubscribed")
+    return done_page(subscription.address)
+
+
+async def _require_owner(session: AsyncSession, subscription: Subscription) -> None:
+    statement = select(User.id).where(User.id == subscription.owner_id).with_for_update(read=True, key_share=True)
+    if await session.scalar(statement) is None:
+        raise UnsubscribeLinkNotValid
+
+
+async def _or_page(request: Request, answer: Awaitable[Response]) -> Response:
+    try:
+        return await answer
+    except UnsubscribeLinkNotValid:
+        if "text/html" in request.headers.get("accept", "").lower():
+            return broken_page()
+        raise
+
+
+async def _check_body(request: Request) -> None:
+    # What the form says is not asked: nobody but who has the link can send it, and only a POST means it.
+    body = Body(request, LARGEST_BODY_BYTES, UnsubscribeBodyTooLarge)
+    with body.guarded():
+        received = [chunk async for chunk in body.chunks() if chunk]
+        if received and content_type(request) not in FORMS:
+            raise ContentTypeNotSupported(f"The body must be {' or '.join(FORMS)}, or empty.")

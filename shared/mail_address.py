@@ -32,14 +32,19 @@ class Mailbox:
 
     @property
     def key(self) -> str:
-        """What two spellings of one mailbox share; no server in use tells the cases of letters apart."""
-        return self.address.casefold()
+        """What two spellings of one mailbox share."""
+        return address_key(self.address)
 
     def __str__(self) -> str:
         if self.name is None:
             return self.address
         escaped = self.name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}" <{self.address}>'
+
+
+def address_key(address: str) -> str:
+    """Give what two spellings of a mailbox's `address` share; no server in use tells the cases of letters apart."""
+    return address.casefold()
 
 
 def make_mailbox(name: str | None, address: str) -> Mailbox:
