@@ -25,6 +25,8 @@ from api.routes import (
     images,
     jobs,
     limits,
+    suppressions,
+    unsubscribe,
     uploads,
     users,
 )
@@ -58,6 +60,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(auth.router)
     app.include_router(users.router)
     app.include_router(emails.router)
+    app.include_router(suppressions.router)
+    app.include_router(unsubscribe.router)
     app.include_router(jobs.router)
     app.include_router(files.router)
     app.include_router(file_content.router)
