@@ -101,7 +101,7 @@ class JobyardMail(Jobyard):
         return _storm(self, _requests(self, "/v1/mailings", [mail_texts.mailing(_TEMPLATE, count)]), 202)
 
 
-def _requests(contender: GuideMail | JobyardMail, path: str, bodies: Iterable[dict[str, Any]]) -> list[str]:
+def _requests(contender: GuideMail | JobyardMail, path: str, bodies: Iterable[Any]) -> list[str]:
     headers = {"Content-Type": "application/json"} | contender.headers
     return [request_bytes("POST", path, headers, json.dumps(body).encode()).decode() for body in bodies]
 

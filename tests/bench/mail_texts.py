@@ -49,11 +49,11 @@ def emails(count: int) -> Iterator[dict[str, Any]]:
         yield {"to": [address(number)]} | message(number)
 
 
-def batches(count: int, size: int) -> Iterator[dict[str, Any]]:
+def batches(count: int, size: int) -> Iterator[list[dict[str, Any]]]:
     """Give the bodies of `POST /v1/emails/batch` for so many messages."""
     every = list(emails(count))
     for start in range(0, count, size):
-        yield {"emails": every[start : start + size]}
+        yield every[start : start + size]
 
 
 def mailing(template_name: str, count: int) -> dict[str, Any]:

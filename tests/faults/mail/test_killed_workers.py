@@ -1,0 +1,98 @@
+"""SIGKILL in the middle of a conversation, at each step: what arrives, how often, and what is said of it."""
+
+import os
+import signal
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from tests.faults.mail.conftest import AT_LEAST_ONCE, AT_MOST_ONCE, MailYard, email
+from tests.faults.mail.office import Gate, Step
+from tests.lock_waits import WAITING
+
+HELD = (Step.MAIL, Step.RCPT, Step.DATA, Step.BODY)
+ANSWERED = "answered"
+"""The server has said 250, and that is about to be written down."""
+UNTOLD = ("connect", "ehlo")
+"""Of these steps nobody can tell which message they are for; there are as many more messages."""
+
+# How often each arrives, and what is said of its recipient in the end.
+EXPECTED = {
+    AT_LEAST_ONCE: {
+        **dict.fromkeys((*UNTOLD, Step.MAIL, Step.RCPT, Step.DATA), (1, "sent")),
+        **dict.fromkeys((Step.BODY, ANSWERED), (2, "sent")),
+    },
+    AT_MOST_ONCE: {
+        **dict.fromkeys((*UNTOLD, Step.MAIL, Step.RCPT), (1, "sent")),
+        Step.DATA: (0, "uncertain"),
+        **dict.fromkeys((Step.BODY, ANSWERED), (1, "uncertain")),
+    },
+}
+LOCK = "SELECT FROM recipients WHERE address = ANY(%s) FOR UPDATE"
+
+
+def kill_children(yard: MailYard) -> None:
+    for child in psutil.Process(yard.stack.supervisor.pid("worker")).children():
+        os.kill(child.pid, signal.SIGKILL)
+
+
+def kill_all(yard: MailYard) -> None:
+    yard.stack.supervisor.signal_group("worker", signal.SIGKILL)
+
+
+def sender_of(run: str, step: str, delivery: str) -> str:
+    return f"{run}.{step}.{delivery}@example.com"
+
+
+@contextmanager
+def held_records(yard: MailYard, addresses: list[str], gates: list[Gate]) -> Generator[None]:
+    """Let the server's 250 go out, while what it says of these recipients cannot be written down."""
+    with yard.database() as database, database.transaction():
+        database.execute(LOCK, (addresses,))
+        for gate in gates:
+            gate.open()
+        while database.execute(WAITING).fetchone() == (0,):
+            pass
+        yield
+
+
+@pytest.mark.parametrize("kill", [kill_children, kill_all])
+def test_a_message_comes_as_often_as_its_sender_chose(yard: MailYard, kill: Callable[[MailYard], None]) -> None:
+    run, office = kill.__name__.replace("_", "-"), yard.office
+    answered = [sender_of(run, ANSWERED, delivery) for delivery in EXPECTED]
+    connecting = [office.gate(Step(step)) for step in UNTOLD]
+    held = [office.gate(step, sender_of(run, step, delivery)) for delivery in EXPECTED for step in HELD]
+    taking = [office.gate(Step.BODY, sender) for sender in answered]
+    emails = [
+        email(sender_of(run, step, delivery), f"{run}.{step}.{delivery}@example.net", tag=run, delivery=delivery)
+        for delivery, steps in EXPECTED.items()
+        for step in steps
+    ]
+
+    jobs = yard.send(emails)
+    for gate in (*connecting, *held, *taking):
+        gate.wait_taken()
+    with held_records(yard, [sender.replace(".com", ".net") for sender in answered], taking):
+        kill(yard)
+    office.clear_gates()
+    yard.wait_for_jobs(jobs)
+
+    states = yard.states(run)
+    found = {
+        delivery: {
+            step: (
+                len(office.of(sender_of(run, step, delivery))),
+                states[f"{run}.{step}.{delivery}@example.net"],
+            )
+            for step in steps
+        }
+        for delivery, steps in EXPECTED.items()
+    }
+    print(f"\n{run}: {found}")
+    assert found == EXPECTED
+    for arrivals in (office.of(sender) for sender in (sender_of(run, Step.BODY, AT_LEAST_ONCE), answered[0])):
+        first, again = arrivals
+        assert first.message_id == again.message_id
+        assert first.content == again.content
