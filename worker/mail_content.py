@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from shared.mail_templates import Content, TemplateSource, render
-from sqlalchemy import select, text
+from sqlalchemy import func, select
+from sqlalchemy import text as sql
 from sqlalchemy.orm import selectinload
 
 from shared.job_context import JobContext
@@ -16,7 +16,7 @@ from worker.mail_message import Attachment, InlineImage, Message
 PAGE = 20
 """E-mails read at once: enough to keep the connections busy, few enough to be held in memory with their texts."""
 
-_DUE = text("""
+_DUE = sql("""
 SELECT e.id FROM emails e WHERE e.job_id = :job_id AND e.id > :after AND EXISTS (
     SELECT 1 FROM recipients r WHERE r.email_id = e.id AND r.state IN ('queued', 'sending', 'deferred')
       AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= clock_timestamp()))
@@ -47,7 +47,7 @@ def read_due(context: JobContext, after: UUID) -> list[DueEmail]:
         ids = [row[0] for row in session.execute(_DUE, {"job_id": context.job_id, "after": after, "page": PAGE})]
         statement = select(Email).where(Email.id.in_(ids)).options(selectinload(Email.recipients)).order_by(Email.id)
         emails = session.scalars(statement).all() if ids else []
-        now = session.scalar(select(text("clock_timestamp()")))
+        now = session.scalars(select(func.clock_timestamp())).one()
     return [
         DueEmail(
             email,
@@ -73,7 +73,7 @@ class MessageMaker:
 
     def __init__(self, context: JobContext) -> None:
         self._context = context
-        self._mailings: dict[UUID, TemplateSource] = {}
+        self._mailings: dict[UUID, Mailing] = {}
         self._files: tuple[list[UUID], list[tuple[str, str, bytes]]] = [], []
 
     def read(self, email: Email) -> Callable[[], Message]:
@@ -82,8 +82,8 @@ class MessageMaker:
         Raises `Fail` when a file is gone; making it raises the errors of `render`.
         """
         files = self._read_files([*email.attachment_ids, *(UUID(each["file_id"]) for each in email.inline_images)])
-        source = self._source(email.mailing_id) if email.variables is not None and email.mailing_id else None
-        return lambda: _make(email, _content(email, source), files)
+        mailing = self._mailing(email.mailing_id) if email.mailing_id else None
+        return lambda: _make(email, _content(email, mailing), files)
 
     def _read_files(self, file_ids: list[UUID]) -> list[tuple[str, str, bytes]]:
         if self._files[0] != file_ids:
@@ -95,21 +95,26 @@ class MessageMaker:
         with self._context.open_file(file) as stream:
             return file.name, file.media_type, stream.read()
 
-    def _source(self, mailing_id: UUID) -> TemplateSource:
+    def _mailing(self, mailing_id: UUID) -> Mailing:
         if mailing_id not in self._mailings:
             with self._context.session() as session:
-                row = session.get_one(Mailing, mailing_id)
-                self._mailings[mailing_id] = TemplateSource(row.subject, row.text, row.html)
+                self._mailings[mailing_id] = session.get_one(Mailing, mailing_id)
         return self._mailings[mailing_id]
 
 
-def _content(email: Email, source: TemplateSource | None) -> Content:
-    if source is None:
-        return Content(email.subject, email.text, email.html)
-    return render(source, email.variables or {})
+def _content(email: Email, mailing: Mailing | None) -> tuple[str, str | None, str | None]:
+    if mailing is None:
+        return email.subject, email.text, email.html
+    from shared.mail_templates import TemplateSource, render  # noqa: PLC0415 - only mailings need the template engine
+
+    made = render(TemplateSource(mailing.subject, mailing.text, mailing.html), email.variables or {})
+    return made.subject, made.text, made.html
 
 
-def _make(email: Email, content: Content, files: Sequence[tuple[str, str, bytes]]) -> Message:
+def _make(
+    email: Email, content: tuple[str, str | None, str | None], files: Sequence[tuple[str, str, bytes]]
+) -> Message:
+    subject, text, html = content
     attached = len(email.attachment_ids)
 
     def mailboxes(role: str) -> list[Mailbox]:
@@ -123,9 +128,9 @@ def _make(email: Email, content: Content, files: Sequence[tuple[str, str, bytes]
         reply_to=parse_mailbox(email.reply_to) if email.reply_to else None,
         to=mailboxes("to"),
         cc=mailboxes("cc"),
-        subject=content.subject,
-        text=content.text,
-        html=content.html,
+        subject=subject,
+        text=text,
+        html=html,
         attachments=[Attachment(*file) for file in files[:attached]],
         inline_images=[
             InlineImage(image["content_id"], *file)

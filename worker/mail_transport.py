@@ -4,9 +4,9 @@ import asyncio
 import os
 import socket
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, LiteralString
 from weakref import WeakKeyDictionary
 
 import psycopg
@@ -38,7 +38,7 @@ class MailTransport:
         return self._servers.get(domain, self._servers[EVERY_DOMAIN])
 
     @contextmanager
-    def place(self, server: SmtpServer) -> Iterator[bool]:
+    def place(self, server: SmtpServer) -> Generator[bool]:
         """Take a place in the line to a server for the time of a job; False when none is free.
 
         With several servers each gets its share of a worker's slots and no more, so that a slow one cannot take them
@@ -57,7 +57,7 @@ class MailTransport:
             if taken is not None:
                 self._ask(_GIVE_BACK, key, taken)
 
-    def _ask(self, statement: str, key: int, number: int) -> bool:
+    def _ask(self, statement: LiteralString, key: int, number: int) -> bool:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = connect(self._settings, "jobyard-mail")

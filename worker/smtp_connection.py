@@ -1,0 +1,242 @@
+"""One connection to a mail server: naming, handing over, and knowing exactly how far it came.
+
+What breaks off before the end of DATA has been written to the socket was not sent (`MailServerAway`); what breaks off
+after it may have been (`OutcomeUnknown`). So the end is written by itself, once all before it has left this process.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
+
+import aiosmtplib
+from aiosmtplib import SMTPException, SMTPRecipientRefused, SMTPResponseException, SMTPSenderRefused
+from aiosmtplib.protocol import PERIOD_REGEX, SMTPProtocol, normalize_message_line_endings
+
+from shared.errors import JobyardError
+from shared.mail_address import Mailbox
+from shared.mail_settings import SmtpServer
+from worker.smtp_replies import NEEDS_SMTPUTF8, Reply, is_answer, read_reply
+
+logger = logging.getLogger(__name__)
+
+_GO_ON = 354
+_QUIT_SECONDS = 2.0
+_END = b".\r\n"
+
+
+class MailServerAway(JobyardError):
+    """Is raised when a conversation could not be had or broke off: the message was certainly not taken."""
+
+    status = 503
+    code = "mail_server_away"
+    title = "Mail server away"
+
+
+class ServerFull(MailServerAway):
+    """Is raised when a server turned a connection away, for now: it may have as many of ours as it takes."""
+
+
+class OutcomeUnknown(Exception):
+    """Is raised when a conversation broke off after the end of the message was sent: it may have been taken."""
+
+
+class MailConnection:
+    """Is a conversation with a server; of no more use once a step has raised (`broken`)."""
+
+    def __init__(self, client: aiosmtplib.SMTP, step_seconds: float) -> None:
+        self.broken = False
+        self.smtputf8 = client.supports_extension("smtputf8")
+        self._client = client
+        self._step_seconds = step_seconds
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is known to be wrong with it; the server may have closed it without our knowing yet."""
+        return not self.broken and self._client.is_connected
+
+    async def offer(self, sender: Mailbox, recipients: Sequence[Mailbox], size: int, *, utf8: bool) -> list[Reply]:
+        """Name the sender and the recipients of a message; gives a reply for each recipient.
+
+        `size` is the message's in bytes; `utf8` says that its headers hold addresses which need SMTPUTF8.
+        Raises `MailServerAway`.
+        """
+        options = [f"SIZE={size}"] if self._client.supports_extension("size") else []
+        if utf8 and self.smtputf8:
+            options.append("SMTPUTF8")
+        elif sender.needs_smtputf8:
+            return [NEEDS_SMTPUTF8] * len(recipients)
+        with self._talking():
+            try:
+                await self._client.mail(sender.wire, options=options, encoding="utf-8")
+            except SMTPSenderRefused as refusal:
+                return [read_reply(_answer(refusal))] * len(recipients)
+            return [await self._name(recipient) for recipient in recipients]
+
+    async def _name(self, recipient: Mailbox) -> Reply:
+        if recipient.needs_smtputf8 and not self.smtputf8:
+            return NEEDS_SMTPUTF8
+        try:
+            answer = await self._client.rcpt(recipient.wire, encoding="utf-8")
+        except SMTPRecipientRefused as refusal:
+            return read_reply(_answer(refusal), about_address=True)
+        return read_reply(answer, about_address=True)
+
+    async def transmit(self, content: bytes) -> Reply:
+        """Hand over the message that was offered; the reply holds for all recipients that were accepted.
+
+        Raises `MailServerAway`, `OutcomeUnknown`.
+        """
+        with self._talking():
+            begun = await self._client.execute_command(b"DATA")
+            if begun.code != _GO_ON:
+                return read_reply(_answer(SMTPResponseException(begun.code, begun.message)))
+            protocol = self._protocol()
+            await self._write(protocol, PERIOD_REGEX.sub(b"..", normalize_message_line_endings(content)))
+            protocol.write(_END)
+        try:
+            answer = await protocol.read_response(timeout=self._step_seconds)
+        except (SMTPException, OSError) as error:
+            self._break(error)
+            raise OutcomeUnknown from error
+        except BaseException:
+            self.broken = True
+            raise
+        if not 200 <= answer.code < 600 or 300 <= answer.code < 400:  # noqa: PLR2004 - RFC 5321, 4.2.1
+            self.broken = True
+            raise OutcomeUnknown
+        self.broken = not is_answer(answer.code)
+        return read_reply(answer)
+
+    async def _write(self, protocol: SMTPProtocol, body: bytes) -> None:
+        """Write the message and wait until all of it has left this process."""
+        transport = protocol.transport
+        if not isinstance(transport, asyncio.WriteTransport):
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        transport.set_write_buffer_limits(high=0)
+        protocol.write(body)
+        async with asyncio.timeout(self._step_seconds):
+            # What StreamWriter.drain() calls; a StreamWriter of ours would close the transport when it is collected.
+            await protocol._drain_helper()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        await turn_loop()
+        if not protocol.is_connected:
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+
+    def _protocol(self) -> SMTPProtocol:
+        if self._client.protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("Connection lost")
+        return self._client.protocol
+
+    async def reset(self) -> None:
+        """Take back an offer; raises `MailServerAway`."""
+        with self._talking():
+            await self._client.rset()
+
+    async def is_alive(self) -> bool:
+        """Ask the server whether it is still there."""
+        try:
+            with self._talking():
+                await self._client.noop()
+        except MailServerAway:
+            return False
+        return True
+
+    async def quit(self) -> None:
+        """End the conversation, politely if that is quick."""
+        if self.is_open:
+            with suppress(SMTPException, OSError, TimeoutError):
+                await self._client.quit(timeout=_QUIT_SECONDS)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection as it is."""
+        self.broken = True
+        self._client.close()
+
+    @contextmanager
+    def _talking(self) -> Generator[None]:
+        try:
+            yield
+        except (SMTPException, OSError) as error:
+            self._break(error)
+            raise MailServerAway(f"The mail server did not take the message ({type(error).__name__}).") from error
+        except BaseException:
+            self.broken = True
+            raise
+
+    def _break(self, error: BaseException) -> None:
+        self.broken = True
+        # The text may name hosts and certificates: for operators alone.
+        logger.warning("a mail server broke off: %s: %s", type(error).__name__, error)
+
+
+def _answer(refusal: SMTPResponseException) -> SMTPResponseException:
+    """Give a refusal; one that ends the conversation, or that is none of SMTP, is raised on."""
+    if not is_answer(refusal.code):
+        raise refusal
+    return refusal
+
+
+async def turn_loop() -> None:
+    """Let the event loop notice what has happened: it reads in one turn, and tells in the next."""
+    for _ in range(2):
+        await asyncio.sleep(0)
+
+
+async def open_connection(
+    server: SmtpServer, local_hostname: str, step_seconds: float, tls: ssl.SSLContext
+) -> MailConnection:
+    """Connect: certificates are checked, credentials are used if there are any, never logged and never sent in clear.
+
+    Raises `MailServerAway`, also when a certificate or the credentials are not accepted: an operator can mend that.
+    """
+    client = aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        username=server.username,
+        password=server.password.get_secret_value() if server.password else None,
+        # Not the host's own name: finding that out asks the DNS, and waits for it.
+        local_hostname=local_hostname,
+        timeout=step_seconds,
+        use_tls=server.scheme == "smtps",
+        start_tls=server.scheme == "smtp+starttls",
+        tls_context=None if server.scheme == "smtp" else tls,
+    )
+    try:
+        _require_privacy(server)
+        await client.connect()
+        if client.is_ehlo_or_helo_needed:
+            await client.ehlo()
+    except (SMTPException, OSError) as error:
+        client.close()
+        logger.warning("the mail server %s cannot be used: %s: %s", server.name, type(error).__name__, error)
+        kind = ServerFull if _turned_away(error) else MailServerAway
+        raise kind(f"The mail server did not take the message ({type(error).__name__}).") from error
+    except BaseException:
+        client.close()
+        raise
+    return MailConnection(client, step_seconds)
+
+
+def _require_privacy(server: SmtpServer) -> None:
+    if server.scheme == "smtp" and server.username is not None and not _is_loopback(server.host):
+        raise SMTPException("a password is only sent over TLS: use smtp+starttls:// or smtps://")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _turned_away(error: BaseException) -> bool:
+    if isinstance(error, SMTPResponseException):
+        return 400 <= error.code < 500  # noqa: PLR2004 - "for now", RFC 5321, 4.2.1
+    return isinstance(error, (ConnectionRefusedError, ConnectionResetError, aiosmtplib.SMTPConnectError)) and not (
+        isinstance(error, TimeoutError)
+    )
