@@ -25,6 +25,7 @@ from api.routes import (
     images,
     jobs,
     limits,
+    notifications,
     suppressions,
     unsubscribe,
     uploads,
@@ -60,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(auth.router)
     app.include_router(users.router)
     app.include_router(emails.router)
+    app.include_router(notifications.router)
     app.include_router(suppressions.router)
     app.include_router(unsubscribe.router)
     app.include_router(jobs.router)

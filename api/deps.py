@@ -43,7 +43,14 @@ async def get_caller(request: Request, _: Annotated[str | None, Depends(bearer)]
     return read_caller(request, request.app.state.resources)
 
 
+async def get_base_url(request: Request) -> str:
+    """Give where others find the service: the public URL, or the one that was asked, without a slash at its end."""
+    resources: Resources = request.app.state.resources
+    return resources.settings.public_url or str(request.base_url).rstrip("/")
+
+
 ResourcesDep = Annotated[Resources, Depends(get_resources)]
+BaseUrlDep = Annotated[str, Depends(get_base_url)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
 
 

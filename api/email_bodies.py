@@ -1,6 +1,6 @@
-"""The body of `POST /v1/emails`."""
+"""The bodies of `POST /v1/emails` and of its change."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -9,17 +9,22 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainValidator,
+    ValidationError,
     WithJsonSchema,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from api.due_times import DueTime
+from api.email_headers import Headers
+from api.email_variables import Variables, require_storable
 from api.job_bodies import Tag
 from shared.mail_address import LONGEST_MAILBOX, Mailbox, is_one_line, parse_mailbox
 
 MOST_RECIPIENTS = 50
 MOST_ATTACHMENTS = 10
-_LONGEST_SUBJECT = 998
+MOST_INLINE_IMAGES = 20
+LONGEST_SUBJECT = 998
 
 
 def _mailbox(value: object) -> Mailbox:
@@ -31,12 +36,6 @@ def _mailbox(value: object) -> Mailbox:
 def _one_line(text: str) -> str:
     if not is_one_line(text):
         raise ValueError("must be one line, without control characters")
-    return text
-
-
-def _storable(text: str) -> str:
-    if "\0" in text:
-        raise ValueError("must not contain NUL")
     return text
 
 
@@ -53,8 +52,32 @@ MailboxText = Annotated[
         }
     ),
 ]
+Subject = Annotated[str, Field(max_length=LONGEST_SUBJECT), AfterValidator(_one_line)]
+MessageText = Annotated[str, Field(min_length=1), AfterValidator(require_storable)]
+TemplateName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$", examples=["order-confirmed"])]
+Delivery = Literal["at_least_once", "at_most_once"]
+Priority = Annotated[int, Field(ge=-100, le=100, strict=True, description="Higher goes first.")]
+Tags = Annotated[list[Tag], Field(max_length=20)]
 _Mailboxes = Annotated[list[MailboxText], Field(max_length=MOST_RECIPIENTS)]
-_Content = Annotated[str, Field(min_length=1), AfterValidator(_storable)]
+
+_DELIVERY = """
+What is done after a crash in the instant in which the mail server took a message. `at_least_once`: it is sent again,
+under the same Message-ID. `at_most_once`: it is not, and its recipients are `uncertain`.
+"""
+
+
+class InlineImageBody(BaseModel):
+    """Names a picture of yours that the HTML page shows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file_id: UUID
+    content_id: str = Field(
+        max_length=128,
+        pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._+-]*[A-Za-z0-9])?(?:@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)?$",
+        description='The page shows it by `<img src="cid:…">`.',
+        examples=["logo"],
+    )
 
 
 class EmailBody(BaseModel):
@@ -72,7 +95,10 @@ class EmailBody(BaseModel):
     )
 
     sender: MailboxText | None = Field(
-        None, alias="from", description="The address must be the service's own (`JOBYARD_MAIL_FROM`), the default."
+        None,
+        alias="from",
+        description="An address that the service may send from (`JOBYARD_MAIL_FROM`, the default, and "
+        "`JOBYARD_MAIL_SENDERS`).",
     )
     reply_to: MailboxText | None = None
     to: Annotated[_Mailboxes, Field(min_length=1)]
@@ -80,23 +106,64 @@ class EmailBody(BaseModel):
     bcc: _Mailboxes = Field(
         default_factory=list[Mailbox], description="These get the e-mail, and no other recipient learns of them."
     )
-    subject: Annotated[str, Field(max_length=_LONGEST_SUBJECT), AfterValidator(_one_line)]
-    text: _Content | None = Field(None, description="`text`, `html` or both must be given.")
-    html: _Content | None = None
+    subject: Subject | None = Field(None, description="Must be given, unless `template` is.")
+    text: MessageText | None = Field(None, description="`text`, `html` or both must be given, unless `template` is.")
+    html: MessageText | None = None
+    template: TemplateName | None = Field(
+        None, description="A template of yours, in place of `subject`, `text` and `html`; it is rendered at once."
+    )
+    variables: Variables | None = Field(None, description="What the template shows.")
     attachment_ids: list[UUID] = Field(
         default_factory=list[UUID], max_length=MOST_ATTACHMENTS, description="Ids of your files."
     )
-    tags: list[Tag] = Field(default_factory=list[str], max_length=20)
-    priority: int = Field(0, ge=-100, le=100, strict=True, description="Higher goes first.")
+    inline_images: list[InlineImageBody] = Field(
+        default_factory=list[InlineImageBody],
+        max_length=MOST_INLINE_IMAGES,
+        description="Pictures that the HTML page shows.",
+    )
+    headers: Headers = Field(default_factory=dict[str, str])
+    unsubscribe: Annotated[bool, Field(strict=True)] = Field(
+        default=False,
+        description="Offers the recipient, who must be the only one, to unsubscribe with one click (RFC 8058): whoever "
+        "does gets no more of your e-mails.",
+    )
+    delivery: Delivery = Field("at_least_once", description=_DELIVERY)
+    tags: Tags = Field(default_factory=list[str])
+    priority: Priority = 0
     send_at: DueTime | None = Field(None, description="Not before this time; a time that has passed means at once.")
 
     @model_validator(mode="after")
-    def _require_content_and_few_recipients(self) -> Self:
-        if self.text is None and self.html is None:
-            raise ValueError("text, html or both must be given")
-        if len(self.recipients()) > MOST_RECIPIENTS:
-            raise ValueError(f"to, cc and bcc must have at most {MOST_RECIPIENTS} recipients together")
+    def _require_agreement(self) -> Self:
+        wrong = [*self._wrong_content(), *self._wrong_recipients()]
+        if len({image.content_id.lower() for image in self.inline_images}) < len(self.inline_images):
+            wrong.append(_wrong("content_id_taken", "Two images have one content id", "inline_images"))
+        if wrong:
+            raise ValidationError.from_exception_data("EmailBody", wrong)
         return self
+
+    def _wrong_content(self) -> list[InitErrorDetails]:
+        given = [name for name in ("subject", "text", "html") if getattr(self, name) is not None]
+        if self.template is not None:
+            return [_wrong("template_given", "The template says this", name) for name in given]
+        wrong = [] if self.subject is not None else [InitErrorDetails(type="missing", loc=("subject",), input=None)]
+        if not {"text", "html"} & set(given):
+            wrong.append(_wrong("content_missing", "text, html or both must be given"))
+        if self.variables is not None:
+            wrong.append(_wrong("template_missing", "Variables are for a template", "variables"))
+        return wrong
+
+    def _wrong_recipients(self) -> list[InitErrorDetails]:
+        count = len(self.recipients())
+        if count > MOST_RECIPIENTS:
+            return [
+                _wrong("too_many_recipients", f"to, cc and bcc have more than {MOST_RECIPIENTS} recipients together")
+            ]
+        if not self.unsubscribe:
+            return []
+        if count > 1:
+            return [_wrong("too_many_recipients", "Who unsubscribes must be the only recipient", "unsubscribe")]
+        ours = [name for name in self.headers if name.lower().startswith("list-unsubscribe")]
+        return [_wrong("header_given_twice", "unsubscribe adds this header", "headers", name) for name in ours]
 
     def recipients(self) -> list[tuple[str, Mailbox]]:
         """List each recipient once, with the first of the roles `to`, `cc` and `bcc` that it is given."""
@@ -105,3 +172,24 @@ class EmailBody(BaseModel):
             for mailbox in mailboxes:
                 found.setdefault(mailbox.key, (role, mailbox))
         return list(found.values())
+
+    def file_ids(self) -> list[UUID]:
+        """List each file once that the e-mail needs."""
+        return list(dict.fromkeys([*self.attachment_ids, *(image.file_id for image in self.inline_images)]))
+
+
+def _wrong(code: str, detail: str, *place: str) -> InitErrorDetails:
+    # The types ask for literals, which all callers give.
+    made: Any = PydanticCustomError
+    return InitErrorDetails(type=made(code, detail), loc=place, input=None)
+
+
+class EmailChange(BaseModel):
+    """Says when an e-mail is to go instead."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"send_at": "2026-11-25T08:00:00Z"}})
+
+    send_at: DueTime | None = Field(
+        description="Not before this time. Null, and a time that has passed, mean at once: `send_at` is then the time "
+        "of the change."
+    )

@@ -98,6 +98,6 @@ def _plain(value: object) -> object:
         case datetime():
             return value.isoformat()
         case list():
-            return [_plain(each) for each in value]  # pyright: ignore[reportUnknownArgumentType] - a JSON value
+            return [_plain(each) for each in value]
         case _:
             return value

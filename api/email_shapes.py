@@ -1,24 +1,25 @@
-"""An e-mail as its owner sees it. What became of a recipient is read from its row and from the job together."""
+"""An e-mail as its owner sees it: what its rows say."""
 
 from collections import Counter
 from datetime import datetime
-from typing import Literal, get_args
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from shared import models
-from shared.job_state import TERMINAL, JobState
+from api.email_bodies import Delivery, InlineImageBody
+from shared import mail_models
 
-RecipientState = Literal["queued", "sending", "sent", "deferred", "bounced", "cancelled", "failed"]
-RECIPIENT_STATES: tuple[RecipientState, ...] = get_args(RecipientState)
+RecipientState = Literal[
+    "queued", "sending", "sent", "deferred", "bounced", "suppressed", "uncertain", "cancelled", "failed"
+]
 
-_SETTLED = {"sent", "bounced", "cancelled"}
 _STATES = """
 `queued`: not tried yet. `sending`: being handed to the mail server, or the attempt broke off while it was.
-`sent`: the mail server took it. `deferred`: it said to try later. `bounced`: it refused for good, or deferred to the
-end. `cancelled`: the job was cancelled before. `failed`: the job ended otherwise, so it will not be tried again; after
-a crash it may have arrived.
+`sent`: the mail server took it. `deferred`: it said to try later, which is at `next_attempt_at`. `bounced`: it refused
+for good, or deferred to the end. `suppressed`: the address is on your suppression list, so it is not tried.
+`uncertain`: it may have arrived, and is not tried again. `cancelled`: the e-mail was cancelled before it went.
+`failed`: the job gave up, and it has not gone.
 """
 
 
@@ -31,8 +32,12 @@ class EmailRecipient(BaseModel):
     state: RecipientState = Field(description=_STATES)
     attempts: int
     reply_code: int | None = Field(description="The mail server's last SMTP reply.")
+    reply_enhanced: str | None = Field(description="The reply's enhanced status code (RFC 3463).")
     reply_text: str | None
+    replied_at: datetime | None
+    next_attempt_at: datetime | None = Field(description="Only while deferred.")
     sent_at: datetime | None
+    message_id: str = Field(description="The Message-ID header of what is sent here: the same in every attempt.")
 
 
 class EmailCounts(BaseModel):
@@ -43,6 +48,8 @@ class EmailCounts(BaseModel):
     sent: int
     deferred: int
     bounced: int
+    suppressed: int
+    uncertain: int
     cancelled: int
     failed: int
 
@@ -51,19 +58,24 @@ class EmailLinks(BaseModel):
     """Holds the paths of an e-mail's own routes."""
 
     self_: str = Field(alias="self")
-    job: str | None = Field(description="Poll this for the end; null once the job was purged.")
+    job: str | None = Field(description="The job that delivers it, maybe with others; null once it was purged.")
     cancel: str
 
 
-_EXAMPLE: dict[str, JsonValue] = {
+EMAIL_EXAMPLE: dict[str, JsonValue] = {
     "id": "0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44",
     "job_id": "0198f2a5-7e3b-7c52-9d0e-6f1b2c3d4e5f",
+    "mailing_id": None,
     "message_id": "<0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44@example.com>",
     "from": '"Jobyard" <jobyard@example.com>',
     "reply_to": None,
     "subject": "Your pictures are ready",
-    "done": False,
-    "counts": {"queued": 0, "sending": 0, "sent": 1, "deferred": 0, "bounced": 0, "cancelled": 0, "failed": 0},
+    "template": None,
+    "done": True,
+    "counts": {
+        "queued": 0, "sending": 0, "sent": 1, "deferred": 0, "bounced": 0, "suppressed": 0, "uncertain": 0,
+        "cancelled": 0, "failed": 0,
+    },
     "recipients": [
         {
             "address": "ann@example.com",
@@ -72,63 +84,85 @@ _EXAMPLE: dict[str, JsonValue] = {
             "state": "sent",
             "attempts": 1,
             "reply_code": 250,
+            "reply_enhanced": "2.0.0",
             "reply_text": "OK",
+            "replied_at": "2026-11-24T12:00:01Z",
+            "next_attempt_at": None,
             "sent_at": "2026-11-24T12:00:01Z",
+            "message_id": "<0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44@example.com>",
         }
     ],
+    "headers": {"X-Order": "4711"},
     "attachment_ids": [],
+    "inline_images": [],
+    "unsubscribe_url": None,
+    "delivery": "at_least_once",
     "tags": [],
     "send_at": None,
     "created_at": "2026-11-24T12:00:00Z",
+    "cancelled_at": None,
     "links": {
         "self": "/v1/emails/0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44",
         "job": "/v1/jobs/0198f2a5-7e3b-7c52-9d0e-6f1b2c3d4e5f",
         "cancel": "/v1/emails/0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44/cancel",
     },
-}
+}  # fmt: skip
 
 
 class Email(BaseModel):
     """Is an e-mail; its texts are not repeated here."""
 
-    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+    model_config = ConfigDict(json_schema_extra={"example": EMAIL_EXAMPLE})
 
     id: UUID
     job_id: UUID | None
+    mailing_id: UUID | None = Field(description="The mailing that it is a part of.")
     message_id: str = Field(description="The Message-ID header: the same in every attempt.")
     sender: str = Field(alias="from")
     reply_to: str | None
     subject: str
+    template: str | None = Field(description="The name of the template that its texts were made of.")
     done: bool = Field(description="Whether nothing more will be tried.")
     counts: EmailCounts
     recipients: list[EmailRecipient]
+    headers: dict[str, str]
     attachment_ids: list[UUID]
+    inline_images: list[InlineImageBody]
+    unsubscribe_url: str | None = Field(description="Where its recipient can unsubscribe.")
+    delivery: Delivery
     tags: list[str]
     send_at: datetime | None
     created_at: datetime
+    cancelled_at: datetime | None = Field(description="When it was cancelled; what had gone by then has gone.")
     links: EmailLinks
 
 
-def shape_email(row: models.Email, job_state: JobState | None) -> Email:
-    """Shape an e-mail's rows; `job_state` is None when the job, long done, was purged."""
-    recipients = [_shape_recipient(recipient, job_state) for recipient in row.recipients]
-    counts = Counter(recipient.state for recipient in recipients)
+def shape_email(row: mail_models.Email) -> Email:
+    """Shape an e-mail's rows."""
+    counts = Counter(recipient.state for recipient in row.recipients)
     path = f"/v1/emails/{row.id}"
     return Email.model_validate(
         {
             "id": row.id,
             "job_id": row.job_id,
+            "mailing_id": row.mailing_id,
             "message_id": row.message_id,
             "from": row.sender,
             "reply_to": row.reply_to,
             "subject": row.subject,
-            "done": job_state is None or job_state in TERMINAL,
-            "counts": {state: counts[state] for state in RECIPIENT_STATES},
-            "recipients": recipients,
+            "template": row.template,
+            "done": not any(counts[state] for state in mail_models.UNSETTLED),
+            "counts": {state: counts[state] for state in mail_models.RECIPIENT_STATES},
+            "recipients": [_shape_recipient(row, recipient) for recipient in row.recipients],
+            "headers": row.headers,
             "attachment_ids": row.attachment_ids,
+            "inline_images": row.inline_images,
+            "unsubscribe_url": row.unsubscribe_url,
+            "delivery": row.delivery,
             "tags": row.tags,
             "send_at": row.send_at,
             "created_at": row.created_at,
+            "cancelled_at": row.cancelled_at,
             "links": {
                 "self": path,
                 "job": f"/v1/jobs/{row.job_id}" if row.job_id else None,
@@ -138,29 +172,18 @@ def shape_email(row: models.Email, job_state: JobState | None) -> Email:
     )
 
 
-def shown_state(stored: str, job_state: JobState | None) -> str:
-    """Derive a recipient's state from its row and the job's state.
-
-    The rows are written by attempts alone. A job that ends without one (cancelled while waiting, given up by rescue)
-    leaves them as they were, so what they say of work to come is void once the job has ended.
-    """
-    if stored in _SETTLED or (job_state is not None and job_state not in TERMINAL):
-        return stored
-    if job_state == JobState.CANCELLED and stored != "sending":
-        return "cancelled"
-    return "failed"
-
-
-def _shape_recipient(row: models.Recipient, job_state: JobState | None) -> EmailRecipient:
-    return EmailRecipient.model_validate(
-        {
-            "address": row.address,
-            "name": row.name,
-            "role": row.role,
-            "state": shown_state(row.state, job_state),
-            "attempts": row.attempts,
-            "reply_code": row.reply_code,
-            "reply_text": row.reply_text,
-            "sent_at": row.sent_at,
-        }
-    )
+def _shape_recipient(email: mail_models.Email, row: mail_models.Recipient) -> dict[str, object]:
+    return {
+        "address": row.address,
+        "name": row.name,
+        "role": row.role,
+        "state": row.state,
+        "attempts": row.attempts,
+        "reply_code": row.reply_code,
+        "reply_enhanced": row.reply_enhanced,
+        "reply_text": row.reply_text,
+        "replied_at": row.replied_at,
+        "next_attempt_at": row.next_attempt_at,
+        "sent_at": row.sent_at,
+        "message_id": email.message_id,
+    }

@@ -26,7 +26,7 @@ def check_variables(variables: dict[str, Any]) -> dict[str, Any]:
 
 def _size(value: object, depth: int) -> int:
     if isinstance(value, str):
-        return len(_storable(value)) + _NODE
+        return len(require_storable(value)) + _NODE
     if isinstance(value, float) and not math.isfinite(value):
         raise PydanticCustomError("finite_number", "Should have no numbers but finite ones")
     if not isinstance(value, dict | list):
@@ -39,7 +39,8 @@ def _size(value: object, depth: int) -> int:
     return _NODE + sum(_size(each, depth - 1) for each in cast("list[object]", inside))
 
 
-def _storable(text: str) -> str:
+def require_storable(text: str) -> str:
+    """Give a text back; raises `PydanticCustomError` for one with NUL or a lone surrogate."""
     if "\0" in text or not (text.isascii() or _is_unicode(text)):
         raise PydanticCustomError("unstorable_text", "Should have neither NUL nor lone surrogates")
     return text

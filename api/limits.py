@@ -8,6 +8,8 @@ from shared.ids import new_id
 
 LONGEST_HEADERS_BYTES = 32 * 1024
 LARGEST_JSON_BYTES = 1024 * 1024
+LARGER_JSON_BYTES = {"/v1/emails/batch": 10 * 1024 * 1024}
+"""Of paths where more is asked for at once; their routes read the body after they know the caller."""
 _LONGEST_REQUEST_ID = 64
 _TOO_LARGE = "Body too large"
 _CLOSE = {"Connection": "close"}  # the rest of the body is not read, so the connection cannot be used again
@@ -45,21 +47,21 @@ class RequestLimits:
             await refusal(scope, receive, send)
         elif scope["path"] in STREAMED_PATHS or scope["path"].startswith(_STREAMED_FOLDER):
             await self._app(scope, receive, send)
-        elif length > LARGEST_JSON_BYTES:
-            detail = f"The body is larger than {LARGEST_JSON_BYTES} bytes."
+        elif length > (most := LARGER_JSON_BYTES.get(scope["path"], LARGEST_JSON_BYTES)):
+            detail = f"The body is larger than {most} bytes."
             refusal = problem(413, "body_too_large", _TOO_LARGE, detail, headers=_CLOSE)
             await refusal(scope, receive, send)
         else:
-            await self._read_within_limit(scope, receive, send)
+            await self._read_within_limit(scope, receive, send, most)
 
-    async def _read_within_limit(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _read_within_limit(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
         counted = 0
 
         async def receive_counted() -> Message:
             nonlocal counted
             message = await receive()
             counted += len(message.get("body", b""))
-            if counted > LARGEST_JSON_BYTES:
+            if counted > most:
                 # FastAPI lets only this kind of error out of its reading of the body.
                 raise HTTPException(413, _TOO_LARGE, _CLOSE)
             return message

@@ -1,6 +1,7 @@
 """Problem documents (RFC 9457): what every error looks like from outside."""
 
 import logging
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -10,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from psycopg.errors import ForeignKeyViolation
 from psycopg_pool import PoolClosed, PoolTimeout
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as EngineTimeout
 from starlette.exceptions import HTTPException
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "5"
+_MOST_ERRORS = 50
 
 STATUS_TEXTS = {
     400: "The request cannot be read.",
@@ -161,7 +163,7 @@ async def _input_problem(request: Request, error: RequestValidationError) -> Res
     kinds = request.app.state.resources.kinds
     found = [
         {"pointer": _pointer(item["loc"], kinds), "code": item["type"], "detail": item["msg"]}
-        for item in error.errors()[:50]
+        for item in error.errors()[:_MOST_ERRORS]
     ]
     return problem(422, "invalid_input", "Invalid input", "The input is malformed; see errors.", errors=found)
 
@@ -173,7 +175,21 @@ def _pointer(location: tuple[str | int, ...], kinds: dict[str, Any]) -> str:
     # The discriminated union puts the kind's name first; the client never wrote that level.
     if rest and rest[0] in kinds:
         rest = rest[1:]
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in rest)
+    return _json_pointer(rest)
+
+
+def _json_pointer(parts: Iterable[str | int]) -> str:
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def input_errors(error: ValidationError, place: str) -> list[InputError]:
+    """Name what is wrong with a part of the input, to which the JSON pointer `place` points."""
+    return [
+        InputError.model_validate(
+            _encodable({"pointer": place + _json_pointer(each["loc"]), "code": each["type"], "detail": each["msg"]})
+        )
+        for each in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
+    ]
 
 
 _HTTP_CODES = {
