@@ -8,6 +8,7 @@ from shared.settings import Settings
 
 _CREDENTIALS = re.compile(r"(://[^/\s:@]*):[^@\s/]+@")
 _SIGNATURE = re.compile(r"(?i)\b(signature=)[\w%.~-]+")
+_UNSUBSCRIBE = re.compile(r"(/v1/unsubscribe/)[\w%.~-]+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 
 
@@ -18,11 +19,11 @@ _NOISY = (
 
 
 class RedactingFormatter(logging.Formatter):
-    """Formats as usual, then blanks passwords and signatures in URLs, credentials in headers, tracebacks included."""
+    """Formats as usual, then blanks secrets in URLs and credentials in headers, tracebacks included."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record without its secrets."""
-        text = _SIGNATURE.sub(r"\1***", super().format(record))
+        text = _UNSUBSCRIBE.sub(r"\1***", _SIGNATURE.sub(r"\1***", super().format(record)))
         return _BEARER.sub(r"\1 ***", _CREDENTIALS.sub(r"\1:***@", text))
 
 
