@@ -14,6 +14,7 @@ from tests.faults.conftest import JSON, Yard, open_yard
 from tests.faults.mail.office import LOOPBACK, MailOffice
 
 PROGRAMS = ("web", "dispatcher", "worker")
+DOMAIN, SLOW, FAST = "example.com", "slow.example.com", "fast.example.com"
 MOST_IN_A_BATCH = 1000
 AT_LEAST_ONCE, AT_MOST_ONCE = "at_least_once", "at_most_once"
 BACKOFF_SECONDS = 0.2
@@ -56,11 +57,11 @@ class MailYard(Yard):
             yield connection
 
 
-def email(sender: str, *to: str, tag: str, delivery: str = AT_LEAST_ONCE) -> JSON:
-    """Make the body of an e-mail."""
+def email(*to: str, tag: str, delivery: str = AT_LEAST_ONCE, domain: str = DOMAIN) -> JSON:
+    """Make the body of an e-mail; those with the same tag and domain share jobs."""
     return {
-        "from": sender, "to": list(to), "subject": f"From {sender}", "text": "Grüße\n.\nEnd", "html": "<p>Grüße</p>",
-        "delivery": delivery, "tags": [tag],
+        "from": f"mail@{domain}", "to": list(to), "subject": f"To {to[0]}", "text": "Grüße\n.\nEnd",
+        "html": "<p>Grüße</p>", "delivery": delivery, "tags": [tag],
     }  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def open_mail_yard(
         offices = {domain: stack.enter_context(MailOffice()) for domain in domains}
         complete = {
             "SMTP_ROUTES": ",".join(f"{domain}=smtp://{LOOPBACK}:{each.port}" for domain, each in offices.items()),
-            "JOBYARD_MAIL_SENDERS": ",".join(f"@{domain}" for domain in ("example.com", *domains)),
+            "JOBYARD_MAIL_SENDERS": ",".join(f"@{domain}" for domain in (DOMAIN, *domains)),
             "JOBYARD_MAIL_BACKOFF_SECONDS": str(BACKOFF_SECONDS),
             "JOBYARD_SMTP_CONNECTIONS": "20",
         } | (environment or {})
@@ -108,5 +109,5 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailYard]:
 @pytest.fixture(scope="module")
 def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailYard]:
     """Run a Jobyard with servers for two domains beside the usual one."""
-    with open_mail_yard(tmp_path_factory.mktemp("routed"), "slow.example.com", "fast.example.com") as yard:
+    with open_mail_yard(tmp_path_factory.mktemp("routed"), SLOW, FAST) as yard:
         yield yard

@@ -1,6 +1,6 @@
 """A mail server that a test watches and holds up, step by step; what it has read counts as arrived.
 
-Each message is known by its sender: that is what every step of its conversation can be told by.
+A conversation's later steps are known by the recipients that it has named; before that nobody can tell.
 """
 
 import asyncio
@@ -50,18 +50,18 @@ class Arrival:
 
 
 class Gate:
-    """Holds up the first conversation that comes to a step, about messages of one sender if one is named."""
+    """Holds up the first conversation that comes to a step, for one recipient if one is named."""
 
-    def __init__(self, step: Step, sender: str | None, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, step: Step, recipient: str | None, loop: asyncio.AbstractEventLoop) -> None:
         self.step = step
-        self.sender = sender
+        self.recipient = recipient
         self.taken = threading.Event()
         self._loop = loop
         self._opened = asyncio.Event()
 
     def wait_taken(self) -> None:
         """Wait until a conversation is held up here."""
-        assert self.taken.wait(PATIENCE_SECONDS), f"nobody came to {self.step} of {self.sender}"
+        assert self.taken.wait(PATIENCE_SECONDS), f"nobody came to {self.step} for {self.recipient}"
 
     def open(self) -> None:
         """Let it go on."""
@@ -121,9 +121,9 @@ class MailOffice:
         """Listen no more, and drop everybody."""
         asyncio.run_coroutine_threadsafe(self._drop_all(), self._loop).result(PATIENCE_SECONDS)
 
-    def gate(self, step: Step, sender: str | None = None) -> Gate:
+    def gate(self, step: Step, recipient: str | None = None) -> Gate:
         """Set up a gate."""
-        gate = Gate(step, sender, self._loop)
+        gate = Gate(step, recipient, self._loop)
         self._gates.append(gate)
         return gate
 
@@ -137,10 +137,6 @@ class MailOffice:
         """Wait until something holds that changes when a message comes or is answered."""
         with self._changed:
             assert self._changed.wait_for(condition, PATIENCE_SECONDS), f"{len(self.arrivals)} messages have come"
-
-    def of(self, sender: str) -> list[Arrival]:
-        """Give what has come of a sender."""
-        return [arrival for arrival in self.arrivals if arrival.sender == sender]
 
     def to(self, recipient: str) -> list[Arrival]:
         """Give what has come for a recipient."""
@@ -160,8 +156,8 @@ class MailOffice:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # What is left unsaid when the other side is gone is of no interest.
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
-                await self._pass(Step.CONNECT, None)
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                await self._pass(Step.CONNECT)
                 writer.write(b"220 office\r\n")
                 talk = Talk()
                 while line := await reader.readline():
@@ -177,14 +173,15 @@ class MailOffice:
     ) -> bytes:
         match line[:4].upper():
             case b"EHLO":
-                await self._pass(Step.EHLO, None)
+                await self._pass(Step.EHLO)
                 return _EXTENSIONS
             case b"MAIL":
                 talk.sender, talk.recipients = _address(line), []
-                await self._pass(Step.MAIL, talk.sender)
+                await self._pass(Step.MAIL)
             case b"RCPT":
-                await self._pass(Step.RCPT, talk.sender)
-                return self._judge(talk, _address(line))
+                recipient = _address(line)
+                await self._pass(Step.RCPT, recipient)
+                return self._judge(talk, recipient)
             case b"DATA":
                 return await self._take(talk, reader, writer)
             case b"QUIT":
@@ -201,7 +198,7 @@ class MailOffice:
         return f"{reply}\r\n".encode()
 
     async def _take(self, talk: Talk, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
-        await self._pass(Step.DATA, talk.sender)
+        await self._pass(Step.DATA, *talk.recipients)
         if not talk.recipients:
             return b"554 5.5.1 No valid recipients\r\n"
         writer.write(b"354 Go ahead\r\n")
@@ -210,15 +207,15 @@ class MailOffice:
             self.arrivals.append(Arrival(time.monotonic(), talk.sender, tuple(talk.recipients), content))
             self._changed.notify_all()
         self.on_arrival(len(self.arrivals))
-        await self._pass(Step.BODY, talk.sender)
+        await self._pass(Step.BODY, *talk.recipients)
         with self._changed:
-            self.answered.append(talk.sender)
+            self.answered += talk.recipients
             self._changed.notify_all()
         return b"250 2.0.0 Taken\r\n"
 
-    async def _pass(self, step: Step, sender: str | None) -> None:
+    async def _pass(self, step: Step, *recipients: str) -> None:
         for gate in self._gates:
-            if gate.step == step and gate.sender in {None, sender} and not gate.taken.is_set():
+            if gate.step == step and gate.recipient in {None, *recipients} and not gate.taken.is_set():
                 await gate.hold()
                 return
 

@@ -1,9 +1,8 @@
 """Mail servers that are slow or away, beside others that are not."""
 
-from tests.faults.mail.conftest import MailYard, by_state, email
+from tests.faults.mail.conftest import FAST, SLOW, MailYard, by_state, email
 from tests.faults.mail.office import Step
 
-SLOW, FAST = "slow.example.com", "fast.example.com"
 MANY = 40
 
 
@@ -12,32 +11,30 @@ def test_a_slow_server_does_not_hold_up_the_mail_of_another(routed: MailYard) ->
     held = [slow.gate(Step.RCPT) for _ in range(MANY)]
 
     # Singly: each has a job of its own, and together more than the worker has slots.
-    jobs = [routed.send([email(f"{number}@{SLOW}", "ann@example.net", tag="slow")]) for number in range(MANY)]
+    jobs = [routed.send([email(f"slow{number}@example.net", tag="slow", domain=SLOW)]) for number in range(MANY)]
     held[0].wait_taken()
-    quick = [routed.send([email(f"{number}@{FAST}", "ben@example.net", tag="fast")]) for number in range(MANY)]
+    quick = [routed.send([email(f"fast{number}@example.net", tag="fast", domain=FAST)]) for number in range(MANY)]
     routed.wait_for_jobs(set().union(*quick))
 
     assert len(fast.arrivals) == MANY
     assert len(slow.arrivals) == 0
     slow.clear_gates()
     routed.wait_for_jobs(set().union(*jobs))
-    assert sorted(arrival.sender for arrival in slow.arrivals) == sorted(f"{number}@{SLOW}" for number in range(MANY))
+    assert [len(slow.to(f"slow{number}@example.net")) for number in range(MANY)] == [1] * MANY
 
 
 def test_mail_waits_for_a_server_that_is_away(routed: MailYard) -> None:
     office = routed.office
     office.close()
-    jobs = routed.send([email("away@example.com", f"{number}@example.net", tag="away") for number in range(MANY)])
+    jobs = routed.send([email(f"away{number}@example.net", tag="away") for number in range(MANY)])
     with routed.database() as database:
-        while routed.states("away") != {f"{number}@example.net": "deferred" for number in range(MANY)}:
+        while routed.states("away") != {f"away{number}@example.net": "deferred" for number in range(MANY)}:
             database.execute("SELECT 1")
 
     office.open()
     ended = routed.wait_for_jobs(jobs)
 
     assert by_state(routed.states("away")).keys() == {"sent"}
-    assert sorted(arrival.recipients for arrival in office.of("away@example.com")) == sorted(
-        (f"{number}@example.net",) for number in range(MANY)
-    )
+    assert [len(office.to(f"away{number}@example.net")) for number in range(MANY)] == [1] * MANY
     # That the server was away is no fault of the job's: it costs none of its attempts.
     assert {job["attempt"] for job in ended} == {1}
