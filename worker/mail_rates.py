@@ -60,7 +60,7 @@ class MailRates:
         names = sorted(limits)
         with self._context.session() as session:
             self._know(session, limits)
-            waits: dict[str, float] = dict(session.execute(_LOCK, {"names": names}).tuples())
+            waits = {row[0]: float(row[1]) for row in session.execute(_LOCK, {"names": names})}
             wait = max(waits.values())
             if wait <= PATIENCE_SECONDS:
                 seconds = [limits[name] for name in names]
