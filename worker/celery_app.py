@@ -11,8 +11,8 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from shared.job_kind import QUEUES, JobKind, load_job_kinds
 from shared.logs import configure_logging
+from shared.memory_cap import cap_memory
 from shared.settings import Settings, get_settings
-from worker.memory_cap import cap_memory
 from worker.presence import connect_presence
 from worker.publisher import ORDINARY, URGENT
 from worker.runner import JobFailed, Runner

@@ -124,7 +124,7 @@ SCARCE = """
 import io, sys
 from pathlib import Path
 from worker.imaging import render
-from worker.memory_cap import cap_memory
+from shared.memory_cap import cap_memory
 from worker.renditions import ImageTooLarge, Rendition
 
 status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

@@ -10,7 +10,7 @@ from ops.paths import ROOT
 ALLOCATE = """
 import json, resource, sys
 from PIL import Image
-from worker.memory_cap import cap_memory
+from shared.memory_cap import cap_memory
 
 cap_memory(int(sys.argv[1]))
 got = {"limit": resource.getrlimit(resource.RLIMIT_DATA)[0]}

@@ -1,4 +1,4 @@
-"""A cap on the memory of a worker's child: who wants more gets an error, instead of the machine losing a child."""
+"""A cap on the memory of a child: who wants more gets an error, instead of the machine losing a child."""
 
 import logging
 import resource
@@ -17,7 +17,7 @@ def cap_memory(most_bytes: int) -> None:
     if most_bytes == 0:
         return
     if not sys.platform.startswith("linux"):
-        logger.warning("this system cannot cap the memory of a process; a bad picture may take all there is")
+        logger.warning("this system cannot cap the memory of a process; bad input may take all there is")
         return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = most_bytes if hard == resource.RLIM_INFINITY else min(most_bytes, hard)
