@@ -14,7 +14,7 @@ main { max-width: 34rem; overflow-wrap: anywhere }
 h1 { font-size: 1.5rem; line-height: 1.25 }
 button { font: inherit; font-weight: 600; padding: .75rem 1.5rem; border: 2px solid; border-radius: .5rem;
     color: #fff; background: #1d4ed8; border-color: #1d4ed8; cursor: pointer }
-button:focus-visible { outline: 3px solid; outline-offset: 3px }
+button:focus-visible { outline: 3px solid CanvasText; outline-offset: 3px }
 """
 _STYLE_HASH = b64encode(sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
@@ -36,8 +36,8 @@ _FORM = """<form method="post">
 
 def asking_page(address: str) -> HTMLResponse:
     """Make the page with the button, which changes nothing by itself."""
-    shown = _shown(address)
-    return _page("Unsubscribe?", f"<p>{shown} will get no more e-mails from this sender.</p>\n{_FORM}")
+    text = f"<p>Press the button, and {_shown(address)} gets no more e-mails from this sender.</p>"
+    return _page("Unsubscribe?", f"{text}\n{_FORM}")
 
 
 def done_page(address: str) -> HTMLResponse:

@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api.app import create_app
 from api.tus_headers import BODY_TYPE
+from api.unsubscribe_links import UnsubscribeLinks
 from shared.job_kind import QUEUES
 from shared.settings import Settings
 from tests.conftest import Owner, make_owner
@@ -63,7 +64,7 @@ def api_schema(request: pytest.FixtureRequest, settings: Settings, owner: Owner)
 
 
 @pytest.fixture
-def makers(client: TestClient, owner: Owner, stranger: Owner) -> dict[str, Make]:
+def makers(client: TestClient, settings: Settings, owner: Owner, stranger: Owner) -> dict[str, Make]:
     """Give what makes something for each parameter of a path: only what exists is answered with more than 404."""
 
     def post(path: str, **request: Any) -> Any:
@@ -94,6 +95,8 @@ def makers(client: TestClient, owner: Owner, stranger: Owner) -> dict[str, Make]
         # Somebody else, or soon nothing could be stored any more.
         "user_id": lambda: str(stranger.id),
         "queue": lambda: next(queues),
+        "address": lambda: post("/v1/suppressions", json={"address": "a+b/c@example.com"})["address"],
+        "token": lambda: UnsubscribeLinks(settings).url("", owner.id, "a@example.com").rpartition("/")[2],
         "email_id": lambda: post("/v1/emails", json={"to": ["a@example.com"], "subject": "", "text": "x"})["id"],
     }
 
