@@ -42,13 +42,11 @@ def test_senders_that_are_allowed(post: Post, mail_server: MailServer, sender: s
     assert mail_server.delivered[0].sender.casefold().endswith(domain)
 
 
-@pytest.mark.parametrize(
-    "sender", ["ann@example.com", "other@example.net", "ann@sub.bücher.example", "ann@xbücher.example"]
-)
-def test_senders_that_are_not(post: Post, sender: str) -> None:
-    answer = ask(post, **{"from": sender})
-    assert (answer.status_code, answer.json()["code"]) == (422, "sender_not_allowed")
-    assert answer.json()["errors"][0]["pointer"] == "/from"
+def test_senders_that_are_not(post: Post) -> None:
+    for sender in ("ann@example.com", "other@example.net", "ann@sub.bücher.example", "ann@xbücher.example"):
+        answer = ask(post, **{"from": sender})
+        assert (answer.status_code, answer.json()["code"]) == (422, "sender_not_allowed")
+        assert answer.json()["errors"][0]["pointer"] == "/from"
 
 
 def test_headers_arrive_as_they_were_given(post: Post, mail_server: MailServer) -> None:
@@ -65,49 +63,49 @@ def test_headers_arrive_as_they_were_given(post: Post, mail_server: MailServer) 
     assert post.attempt(email) == "succeeded"
     message = mail_server.delivered[0].message
     assert {name: message[name] for name in headers} == headers
-    assert len(message.get_all("In-Reply-To")) == 1
+    assert len(message.get_all("In-Reply-To", [])) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "code"),
-    [
-        ("Bcc", "evil@example.org", "header_not_allowed"),
-        ("from", "evil@example.org", "header_not_allowed"),
-        ("Content-Type", "text/html", "header_not_allowed"),
-        ("Date", "now", "header_not_allowed"),
-        ("DKIM-Signature", "v=1", "header_not_allowed"),
-        ("Return-Path", "<>", "header_not_allowed"),
-        ("X-Envelope-To", "evil@example.org", "header_not_allowed"),
-        ("x-SMTPAPI", "{}", "header_not_allowed"),
-        ("X-MC-BccAddress", "evil@example.org", "header_not_allowed"),
-        ("X-RcptTo", "evil@example.org", "header_not_allowed"),
-        ("X-", "x", "header_not_allowed"),
-        ("X-A: b\r\nBcc", "x", "header_not_allowed"),
-        ("X-A B", "x", "header_not_allowed"),
-        ("X-Ä", "x", "header_not_allowed"),
-        ("X-\0", "x", "header_not_allowed"),
-        ("", "x", "header_not_allowed"),
-        ("X-" + "a" * 100, "x", "header_not_allowed"),
-        ("X-A", "x\r\nBcc: evil@example.org", "header_not_one_line"),
-        ("Comments", "x\n y", "header_not_one_line"),
-        ("Comments", "x\u2028y", "header_not_one_line"),
-        ("Comments", "x\0y", "header_not_one_line"),
-        ("X-A", "", "header_empty"),
-        ("X-A", "  ", "header_empty"),
-        ("X-A", "x" * 994, "header_too_long"),
-        ("X-A", 5, "string_type"),
-        ("X-A", None, "string_type"),
-        ("In-Reply-To", "1@example.com", "header_malformed"),
-        ("References", "<1@example.com>, <2@example.com>", "header_malformed"),
-        ("List-Id", "Ämter <a.example.com>", "header_malformed"),
-        ("List-Unsubscribe", "https://example.com/", "header_malformed"),
-        ("Importance", "very", "header_malformed"),
-    ],
-)
-def test_headers_that_are_refused(post: Post, name: str, value: Any, code: str) -> None:
-    answer = ask(post, headers={"X-Good": "y", name: value})
-    assert answer.status_code == 422, answer.text
-    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [(f"/headers/{name}", code)]
+REFUSED: list[tuple[str, Any, str]] = [
+    ("Bcc", "evil@example.org", "header_not_allowed"),
+    ("from", "evil@example.org", "header_not_allowed"),
+    ("Content-Type", "text/html", "header_not_allowed"),
+    ("Date", "now", "header_not_allowed"),
+    ("DKIM-Signature", "v=1", "header_not_allowed"),
+    ("Return-Path", "<>", "header_not_allowed"),
+    ("X-Envelope-To", "evil@example.org", "header_not_allowed"),
+    ("x-SMTPAPI", "{}", "header_not_allowed"),
+    ("X-MC-BccAddress", "evil@example.org", "header_not_allowed"),
+    ("X-RcptTo", "evil@example.org", "header_not_allowed"),
+    ("X-", "x", "header_not_allowed"),
+    ("X-A: b\r\nBcc", "x", "header_not_allowed"),
+    ("X-A B", "x", "header_not_allowed"),
+    ("X-Ä", "x", "header_not_allowed"),
+    ("X-\0", "x", "header_not_allowed"),
+    ("", "x", "header_not_allowed"),
+    ("X-" + "a" * 100, "x", "header_not_allowed"),
+    ("X-A", "x\r\nBcc: evil@example.org", "header_not_one_line"),
+    ("Comments", "x\n y", "header_not_one_line"),
+    ("Comments", "x\u2028y", "header_not_one_line"),
+    ("Comments", "x\0y", "header_not_one_line"),
+    ("X-A", "", "header_empty"),
+    ("X-A", "  ", "header_empty"),
+    ("X-A", "x" * 994, "header_too_long"),
+    ("X-A", 5, "string_type"),
+    ("X-A", None, "string_type"),
+    ("In-Reply-To", "1@example.com", "header_malformed"),
+    ("References", "<1@example.com>, <2@example.com>", "header_malformed"),
+    ("List-Id", "Ämter <a.example.com>", "header_malformed"),
+    ("List-Unsubscribe", "https://example.com/", "header_malformed"),
+    ("Importance", "very", "header_malformed"),
+]
+
+
+def test_headers_that_are_refused(post: Post) -> None:
+    for name, value, code in REFUSED:
+        answer = ask(post, headers={"X-Good": "y", name: value})
+        assert answer.status_code == 422, name
+        assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [(f"/headers/{name}", code)]
 
 
 def test_headers_are_few_and_each_is_given_once(post: Post) -> None:

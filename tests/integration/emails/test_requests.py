@@ -4,8 +4,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from api.email_variables import DEEPEST_VARIABLES, LARGEST_VARIABLES
 from tests.conftest import Owner
 from tests.integration.emails.conftest import Post, store_file
@@ -37,94 +35,94 @@ def nested(levels: int) -> dict[str, Any]:
     return {"a": nested(levels - 1)} if levels > 1 else {}
 
 
-@pytest.mark.parametrize(
-    ("wrong", "pointer"),
-    [
-        ({"subject": INJECTED}, "/subject"),
-        ({"subject": "x\nBcc: evil@example.org"}, "/subject"),
-        ({"subject": "x\rBcc: evil@example.org"}, "/subject"),
-        ({"subject": "a\0b"}, "/subject"),
-        ({"subject": "a\u2028b"}, "/subject"),
-        ({"subject": "a\x85b"}, "/subject"),
-        ({"subject": "x" * 999}, "/subject"),
-        ({"to": [f"{INJECTED}@example.org"]}, "/to/0"),
-        ({"to": ["ann@example.org\r\nDATA"]}, "/to/0"),
-        ({"to": ["ann@example.org> SIZE=1"]}, "/to/0"),
-        ({"to": ["Ann\r\nBcc: <evil@example.org>"]}, "/to/0"),
-        ({"to": ['"Ann\r\n" <ann@example.org>']}, "/to/0"),
-        ({"to": ["ann@example.org, evil@example.org"]}, "/to/0"),
-        ({"to": ["ann"]}, "/to/0"),
-        ({"to": ["ann@localhost"]}, "/to/0"),
-        ({"to": ["ann@[127.0.0.1]"]}, "/to/0"),
-        ({"to": [5]}, "/to/0"),
-        ({"to": ["<" * 600]}, "/to/0"),
-        ({"to": ["a" * 601]}, "/to/0"),
-        ({"cc": ["ben@example.org\n"]}, "/cc/0"),
-        ({"bcc": ["ben@exam ple.org"]}, "/bcc/0"),
-        ({"reply_to": "Help\r\nX: <help@example.org>"}, "/reply_to"),
-        ({"from": "evil@example.org"}, "/from"),
-        ({"from": "Jobyard\r\nX: y <jobyard@example.com>"}, "/from"),
-        ({"to": []}, "/to"),
-        ({"text": None}, ""),
-        ({"text": ""}, "/text"),
-        ({"text": "a\0b"}, "/text"),
-        ({"html": "a\0b"}, "/html"),
-        ({"text": "\ud800"}, "/text"),
-        ({"html": "a\udfff"}, "/html"),
-        ({"subject": None}, "/subject"),
-        ({"subject": 5}, "/subject"),
-        ({"subject": "\ud800"}, "/subject"),
-        ({"to": "ann@example.org"}, "/to"),
-        ({"to": {"0": "ann@example.org"}}, "/to"),
-        ({"to": [f"a{n}@example.org" for n in range(51)]}, "/to"),
-        ({"cc": [f"a{n}@example.org" for n in range(50)]}, ""),
-        ({"attachment_ids": ["x"]}, "/attachment_ids/0"),
-        ({"tags": ["a b"]}, "/tags/0"),
-        ({"tags": ["a\r\nb"]}, "/tags/0"),
-        ({"delivery": "exactly_once"}, "/delivery"),
-        ({"unsubscribe": "yes"}, "/unsubscribe"),
-        ({"unsubscribe": True, "cc": ["ben@example.org"]}, "/unsubscribe"),
-        ({"template": "welcome"}, "/subject"),
-        ({"template": "../welcome"}, "/template"),
-        ({"variables": {}}, "/variables"),
-        ({"inline_images": [{"file_id": FILE_ID, "content_id": "a\r\nb"}]}, "/inline_images/0/content_id"),
-        ({"inline_images": [{"file_id": FILE_ID, "content_id": "<a>"}]}, "/inline_images/0/content_id"),
-        ({"inline_images": [{"file_id": FILE_ID, "content_id": "a" * 129}]}, "/inline_images/0/content_id"),
-        ({"inline_images": [{"file_id": "x", "content_id": "a"}]}, "/inline_images/0/file_id"),
-        ({"inline_images": [{"file_id": FILE_ID, "content_id": each} for each in "aA"]}, "/inline_images"),
-        ({"send_at": "2026-01-01T00:00:00"}, "/send_at"),
-        ({"send_at": (datetime.now(UTC) + timedelta(days=400)).isoformat()}, "/send_at"),
-        ({"surprise": 1}, "/surprise"),
-        ({"sender": "jobyard@example.com"}, "/sender"),
-    ],
-)  # fmt: skip
-def test_malformed_emails_are_refused_by_the_field(post: Post, wrong: dict[str, Any], pointer: str) -> None:
-    answer = post.client.post("/v1/emails", content=json.dumps(HELLO | wrong), headers=post.owner.headers | JSON)
-    assert answer.status_code == 422, answer.text
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert pointer in [error["pointer"] for error in answer.json()["errors"]]
+MALFORMED: list[tuple[dict[str, Any], str]] = [
+    ({"subject": INJECTED}, "/subject"),
+    ({"subject": "x\nBcc: evil@example.org"}, "/subject"),
+    ({"subject": "x\rBcc: evil@example.org"}, "/subject"),
+    ({"subject": "a\0b"}, "/subject"),
+    ({"subject": "a\u2028b"}, "/subject"),
+    ({"subject": "a\x85b"}, "/subject"),
+    ({"subject": "x" * 999}, "/subject"),
+    ({"to": [f"{INJECTED}@example.org"]}, "/to/0"),
+    ({"to": ["ann@example.org\r\nDATA"]}, "/to/0"),
+    ({"to": ["ann@example.org> SIZE=1"]}, "/to/0"),
+    ({"to": ["Ann\r\nBcc: <evil@example.org>"]}, "/to/0"),
+    ({"to": ['"Ann\r\n" <ann@example.org>']}, "/to/0"),
+    ({"to": ["ann@example.org, evil@example.org"]}, "/to/0"),
+    ({"to": ["ann"]}, "/to/0"),
+    ({"to": ["ann@localhost"]}, "/to/0"),
+    ({"to": ["ann@[127.0.0.1]"]}, "/to/0"),
+    ({"to": [5]}, "/to/0"),
+    ({"to": ["<" * 600]}, "/to/0"),
+    ({"to": ["a" * 601]}, "/to/0"),
+    ({"cc": ["ben@example.org\n"]}, "/cc/0"),
+    ({"bcc": ["ben@exam ple.org"]}, "/bcc/0"),
+    ({"reply_to": "Help\r\nX: <help@example.org>"}, "/reply_to"),
+    ({"from": "evil@example.org"}, "/from"),
+    ({"from": "Jobyard\r\nX: y <jobyard@example.com>"}, "/from"),
+    ({"to": []}, "/to"),
+    ({"text": None}, ""),
+    ({"text": ""}, "/text"),
+    ({"text": "a\0b"}, "/text"),
+    ({"html": "a\0b"}, "/html"),
+    ({"text": "\ud800"}, "/text"),
+    ({"html": "a\udfff"}, "/html"),
+    ({"subject": None}, "/subject"),
+    ({"subject": 5}, "/subject"),
+    ({"subject": "\ud800"}, "/subject"),
+    ({"to": "ann@example.org"}, "/to"),
+    ({"to": {"0": "ann@example.org"}}, "/to"),
+    ({"to": [f"a{n}@example.org" for n in range(51)]}, "/to"),
+    ({"cc": [f"a{n}@example.org" for n in range(50)]}, ""),
+    ({"attachment_ids": ["x"]}, "/attachment_ids/0"),
+    ({"tags": ["a b"]}, "/tags/0"),
+    ({"tags": ["a\r\nb"]}, "/tags/0"),
+    ({"delivery": "exactly_once"}, "/delivery"),
+    ({"unsubscribe": "yes"}, "/unsubscribe"),
+    ({"unsubscribe": True, "cc": ["ben@example.org"]}, "/unsubscribe"),
+    ({"template": "welcome"}, "/subject"),
+    ({"template": "../welcome"}, "/template"),
+    ({"variables": {}}, "/variables"),
+    ({"inline_images": [{"file_id": FILE_ID, "content_id": "a\r\nb"}]}, "/inline_images/0/content_id"),
+    ({"inline_images": [{"file_id": FILE_ID, "content_id": "<a>"}]}, "/inline_images/0/content_id"),
+    ({"inline_images": [{"file_id": FILE_ID, "content_id": "a" * 129}]}, "/inline_images/0/content_id"),
+    ({"inline_images": [{"file_id": "x", "content_id": "a"}]}, "/inline_images/0/file_id"),
+    ({"inline_images": [{"file_id": FILE_ID, "content_id": each} for each in "aA"]}, "/inline_images"),
+    ({"send_at": "2026-01-01T00:00:00"}, "/send_at"),
+    ({"send_at": (datetime.now(UTC) + timedelta(days=400)).isoformat()}, "/send_at"),
+    ({"surprise": 1}, "/surprise"),
+    ({"sender": "jobyard@example.com"}, "/sender"),
+]  # fmt: skip
+
+
+def test_malformed_emails_are_refused_by_the_field(post: Post) -> None:
+    for wrong, pointer in MALFORMED:
+        answer = post.client.post("/v1/emails", content=json.dumps(HELLO | wrong), headers=post.owner.headers | JSON)
+        assert answer.status_code == 422, wrong
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert pointer in [error["pointer"] for error in answer.json()["errors"]], wrong
     assert post.database.execute("SELECT count(*) FROM emails").fetchone() == (0,)
 
 
-@pytest.mark.parametrize(
-    ("variables", "code"),
-    [
-        ({"a": "x" * LARGEST_VARIABLES}, "variables_too_large"),
-        ({"a": [0] * LARGEST_VARIABLES}, "variables_too_large"),
-        (nested(DEEPEST_VARIABLES + 1), "variables_too_deep"),
-        (nested(900), "variables_too_deep"),
-        ({"a": ["\0"]}, "unstorable_text"),
-        ({"\ud800": 1}, "unstorable_text"),
-        ({"a": float("nan")}, "finite_number"),
-        ({"a": -float("inf")}, "finite_number"),
-        ([1], "dict_type"),
-    ],
-)
-def test_variables_are_bounded(post: Post, variables: Any, code: str) -> None:
-    body = {"to": ["ann@example.org"], "template": "welcome", "variables": variables}
-    answer = post.client.post("/v1/emails", content=json.dumps(body), headers=post.owner.headers | JSON)
-    assert answer.status_code == 422, answer.text
-    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [("/variables", code)]
+BOUNDED: list[tuple[Any, str]] = [
+    ({"a": "x" * LARGEST_VARIABLES}, "variables_too_large"),
+    ({"a": [0] * LARGEST_VARIABLES}, "variables_too_large"),
+    (nested(DEEPEST_VARIABLES + 1), "variables_too_deep"),
+    (nested(900), "variables_too_deep"),
+    ({"a": ["\0"]}, "unstorable_text"),
+    ({"\ud800": 1}, "unstorable_text"),
+    ({"a": float("nan")}, "finite_number"),
+    ({"a": -float("inf")}, "finite_number"),
+    ([1], "dict_type"),
+]
+
+
+def test_variables_are_bounded(post: Post) -> None:
+    for variables, code in BOUNDED:
+        body = {"to": ["ann@example.org"], "template": "welcome", "variables": variables}
+        answer = post.client.post("/v1/emails", content=json.dumps(body), headers=post.owner.headers | JSON)
+        assert answer.status_code == 422, code
+        assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [("/variables", code)]
 
 
 def test_a_lone_surrogate_is_refused(post: Post) -> None:
