@@ -55,13 +55,15 @@ async def _ask(resources: Resources, token: str) -> Response:
 async def _unsubscribe(resources: Resources, token: str) -> Response:
     subscription = resources.unsubscribe_links.read(token)
     async with resources.sessions.begin() as session:
-        await _require_owner(session, subscription)
+        await _require_owner(session, subscription, lock=True)
         await suppress(session, subscription.owner_id, subscription.address, "unsubscribed")
     return done_page(subscription.address)
 
 
-async def _require_owner(session: AsyncSession, subscription: Subscription) -> None:
-    statement = select(User.id).where(User.id == subscription.owner_id).with_for_update(read=True, key_share=True)
+async def _require_owner(session: AsyncSession, subscription: Subscription, *, lock: bool = False) -> None:
+    statement = select(User.id).where(User.id == subscription.owner_id)
+    if lock:
+        statement = statement.with_for_update(read=True, key_share=True)
     if await session.scalar(statement) is None:
         raise UnsubscribeLinkNotValid
 
