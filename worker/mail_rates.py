@@ -1,7 +1,9 @@
 """Limits on how fast mail goes to a server or a domain, kept across all workers in the rows of `mail_rates`.
 
 A message takes the next free moment of each limit that it falls under, all or none (the "virtual scheduling" form of
-the generic cell rate algorithm, ITU-T I.371): so many per second, evenly spaced, whoever sends them.
+the generic cell rate algorithm, ITU-T I.371): so many per second, evenly spaced, whoever sends them. What waits for a
+slow domain goes later than at the moment that it took of its server, so that others need not wait with it; a server may
+see up to `PATIENCE_SECONDS` worth of such messages at once.
 """
 
 import asyncio
@@ -19,14 +21,15 @@ from shared.settings import Settings
 PATIENCE_SECONDS = 2.0
 """How long a message that has its moment may wait for it; what would wait longer takes none."""
 
+_SERVER = "server "
+
 _KNOW = text("INSERT INTO mail_rates (name) SELECT unnest(CAST(:names AS text[])) ORDER BY 1 ON CONFLICT DO NOTHING")
 _LOCK = text("""
 SELECT name, extract(epoch FROM greatest(next_at, clock_timestamp()) - clock_timestamp())::float8
 FROM mail_rates WHERE name = ANY(:names) ORDER BY name FOR UPDATE
 """)
-# From the message's own moment: a limit that would have let it go sooner counts from when it goes.
 _TAKE = text("""
-UPDATE mail_rates SET next_at = clock_timestamp() + make_interval(secs => :wait + seconds)
+UPDATE mail_rates SET next_at = clock_timestamp() + make_interval(secs => seconds)
 FROM unnest(CAST(:names AS text[]), CAST(:seconds AS float8[])) AS taken (taken_name, seconds) WHERE name = taken_name
 """)
 
@@ -63,8 +66,9 @@ class MailRates:
             waits = {row[0]: float(row[1]) for row in session.execute(_LOCK, {"names": names})}
             wait = max(waits.values())
             if wait <= PATIENCE_SECONDS:
-                seconds = [limits[name] for name in names]
-                session.execute(_TAKE, {"names": names, "seconds": seconds, "wait": wait})
+                # A domain counts from when the message goes.
+                seconds = [(waits[name] if name.startswith(_SERVER) else wait) + limits[name] for name in names]
+                session.execute(_TAKE, {"names": names, "seconds": seconds})
         # Others of this run need not ask for what they cannot have.
         self._full_until |= {name: time.monotonic() + each for name, each in waits.items() if each > PATIENCE_SECONDS}
         return wait
@@ -79,7 +83,7 @@ def _limits(settings: Settings, server: SmtpServer, domains: Iterable[str]) -> d
     """Name the limits that a message falls under, each with the seconds between two messages."""
     limits: dict[str, float] = {}
     if settings.smtp_rate:
-        limits[f"server {server.name}"] = 1 / settings.smtp_rate
+        limits[f"{_SERVER}{server.name}"] = 1 / settings.smtp_rate
     rates = settings.domain_rates
     for domain in domains:
         rate: Any = rates.get(domain, rates.get(EVERY_DOMAIN))

@@ -10,6 +10,7 @@ SERVER_RATE, DOMAIN_RATE = 40.0, 5.0
 DOMAIN = "limited.example.net"
 SLACK_SECONDS = 0.5
 """What a message may come late after its moment on a busy machine, so that the next ones come close behind it."""
+SLOTS = 2
 FREE, LIMITED, JOBS = 100, 15, 4
 WORKERS = "SELECT count(DISTINCT worker) FROM job_attempts"
 
@@ -41,16 +42,19 @@ def test_limits_hold_across_workers(limited: MailYard) -> None:
         jobs |= limited.send(slowed[part::JOBS]) | limited.send(free[part::JOBS])
     limited.wait_for_jobs(jobs)
 
-    arrivals = limited.office.arrivals
-    times = [arrival.at for arrival in arrivals]
-    to_domain = [arrival.at for arrival in arrivals if arrival.recipients[0].endswith(DOMAIN)]
+    office = limited.office
+    times = [arrival.at for arrival in office.arrivals]
+    to_domain = [office.to(f"{number}@{DOMAIN}")[0].at for number in range(LIMITED)]
     beyond, beyond_domain = most_beyond(times, SERVER_RATE), most_beyond(to_domain, DOMAIN_RATE)
     print(
         f"\n{len(times)} messages in {max(times) - min(times):.1f} s, at most {beyond:.1f} beyond {SERVER_RATE}/s; "
-        f"{len(to_domain)} to the domain, at most {beyond_domain:.1f} beyond {DOMAIN_RATE}/s"
+        f"{LIMITED} of them to a domain, at most {beyond_domain:.1f} beyond {DOMAIN_RATE}/s"
     )
-    assert (len(times), len(to_domain)) == (FREE + LIMITED, LIMITED)
+    assert len(times) == FREE + LIMITED
     assert beyond <= SERVER_RATE * SLACK_SECONDS
     assert beyond_domain <= DOMAIN_RATE * SLACK_SECONDS
     with limited.database() as database:
-        assert database.execute(WORKERS).fetchone() == (2,)
+        row = database.execute(WORKERS).fetchone()
+    # Children, of whom one worker has not as many.
+    assert row is not None
+    assert row[0] > SLOTS
