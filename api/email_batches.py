@@ -16,7 +16,7 @@ from api.email_drafts import make_drafts, write_emails
 from api.email_shapes import EMAIL_EXAMPLE, Email, shape_email
 from api.idempotency import once
 from api.idempotency_key import RequestKey
-from api.problems import InputError, Problem, input_errors, problem
+from api.problems import InputError, Problem, errors_of, input_errors, problem
 from api.resources import Resources
 from api.transactions import session_connection
 from shared.errors import JobyardError
@@ -167,11 +167,7 @@ def _item(order: Order, outcome: EmailRow | JobyardError) -> EmailBatchItem:
 
 
 def _problem(order: Order, error: JobyardError) -> Problem:
-    errors = None
-    if isinstance(error, EmailNotValid):
-        errors = error.errors
-    elif error.pointer is not None:
-        errors = [InputError(pointer=order.place + error.pointer, code=error.code, detail=error.detail)]
+    errors = error.errors if isinstance(error, EmailNotValid) else errors_of(error, order.place)
     return Problem(
         type="about:blank", title=error.title, status=error.status, code=error.code, detail=error.detail, errors=errors
     )

@@ -146,13 +146,18 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 def domain_problem(error: JobyardError) -> Response:
     """Make the response of an error of the domain."""
-    errors = None
-    if error.pointer is not None:
-        errors = [{"pointer": error.pointer, "code": error.code, "detail": error.detail}]
+    found = errors_of(error)
+    errors = None if found is None else [each.model_dump() for each in found]
     headers = error.headers | (
         {"Retry-After": RETRY_AFTER_SECONDS} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
     )
     return problem(error.status, error.code, error.title, error.detail, errors=errors, headers=headers)
+
+
+def errors_of(error: JobyardError, place: str = "") -> list[InputError] | None:
+    """Name each thing that an error of the domain points to, within the part of the body that `place` points to."""
+    pointers = error.pointers or (() if error.pointer is None else (error.pointer,))
+    return [InputError(pointer=place + each, code=error.code, detail=error.detail) for each in pointers] or None
 
 
 async def _domain_problem(_: Request, error: JobyardError) -> Response:

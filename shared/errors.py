@@ -13,6 +13,8 @@ class JobyardError(Exception):
     code: ClassVar[str] = "bad_request"
     title: ClassVar[str] = "Bad request"
     pointer: str | None = None
+    pointers: tuple[str, ...] = ()
+    """Where it is wrong, if that is in more than one place."""
 
     def __init__(self, detail: str, *, pointer: str | None = None, headers: dict[str, str] | None = None) -> None:
         super().__init__(detail)
