@@ -12,7 +12,14 @@ from contextlib import contextmanager, suppress
 from ipaddress import ip_address
 
 import aiosmtplib
-from aiosmtplib import SMTPException, SMTPRecipientRefused, SMTPResponseException, SMTPSenderRefused
+from aiosmtplib import (
+    SMTPAuthenticationError,
+    SMTPException,
+    SMTPRecipientRefused,
+    SMTPResponse,
+    SMTPResponseException,
+    SMTPSenderRefused,
+)
 from aiosmtplib.protocol import PERIOD_REGEX, SMTPProtocol, normalize_message_line_endings
 
 from shared.errors import JobyardError
@@ -24,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 _GO_ON = 354
 _QUIT_SECONDS = 2.0
+_ASK_SECONDS = 5.0
+_PIECE = 256 * 1024
 _END = b".\r\n"
 
 
@@ -72,7 +81,10 @@ class MailConnection:
             try:
                 await self._client.mail(sender.wire, options=options, encoding="utf-8")
             except SMTPSenderRefused as refusal:
-                return [read_reply(_answer(refusal))] * len(recipients)
+                reply = read_reply(_answer(refusal))
+                if not reply.accepted:
+                    return [reply] * len(recipients)
+            self._require_order()
             return [await self._name(recipient) for recipient in recipients]
 
     async def _name(self, recipient: Mailbox) -> Reply:
@@ -81,7 +93,8 @@ class MailConnection:
         try:
             answer = await self._client.rcpt(recipient.wire, encoding="utf-8")
         except SMTPRecipientRefused as refusal:
-            return read_reply(_answer(refusal), about_address=True)
+            answer = _answer(refusal)
+        self._require_order()
         return read_reply(answer, about_address=True)
 
     async def transmit(self, content: bytes) -> Reply:
@@ -91,8 +104,9 @@ class MailConnection:
         """
         with self._talking():
             begun = await self._client.execute_command(b"DATA")
+            self._require_order()
             if begun.code != _GO_ON:
-                return read_reply(_answer(SMTPResponseException(begun.code, begun.message)))
+                return await self._turned_down(begun)
             protocol = self._protocol()
             await self._write(protocol, PERIOD_REGEX.sub(b"..", normalize_message_line_endings(content)))
             protocol.write(_END)
@@ -107,8 +121,24 @@ class MailConnection:
         if not 200 <= answer.code < 600 or 300 <= answer.code < 400:  # noqa: PLR2004 - RFC 5321, 4.2.1
             self.broken = True
             raise OutcomeUnknown
-        self.broken = not is_answer(answer.code)
+        self.broken = not is_answer(answer.code) or bool(_unread(protocol))
         return read_reply(answer)
+
+    async def _turned_down(self, begun: SMTPResponse) -> Reply:
+        refusal = SMTPResponseException(begun.code, begun.message)
+        reply = read_reply(_answer(refusal))
+        if reply.accepted:
+            # Nothing was handed over that could have been taken.
+            raise refusal
+        # Sender and recipients still stand: another MAIL would be refused.
+        with suppress(MailServerAway):
+            await self.reset()
+        return reply
+
+    def _require_order(self) -> None:
+        """Break off when the server has answered what it was not asked: its next answers would be taken for others."""
+        if self._client.protocol is not None and _unread(self._client.protocol):
+            raise SMTPException("the server answered without being asked")
 
     async def _write(self, protocol: SMTPProtocol, body: bytes) -> None:
         """Write the message and wait until all of it has left this process."""
@@ -116,10 +146,11 @@ class MailConnection:
         if not isinstance(transport, asyncio.WriteTransport):
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
         transport.set_write_buffer_limits(high=0)
-        protocol.write(body)
-        async with asyncio.timeout(self._step_seconds):
-            # What StreamWriter.drain() calls; a StreamWriter of ours would close the transport when it is collected.
-            await protocol._drain_helper()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        for start in range(0, len(body), _PIECE):
+            protocol.write(body[start : start + _PIECE])
+            async with asyncio.timeout(self._step_seconds):
+                # What StreamWriter.drain() calls; a StreamWriter of ours would close the transport when collected.
+                await protocol._drain_helper()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         await turn_loop()
         if not protocol.is_connected:
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
@@ -138,17 +169,19 @@ class MailConnection:
         """Ask the server whether it is still there."""
         try:
             with self._talking():
-                await self._client.noop()
+                await self._client.noop(timeout=_ASK_SECONDS)
         except MailServerAway:
             return False
         return True
 
     async def quit(self) -> None:
         """End the conversation, politely if that is quick."""
-        if self.is_open:
-            with suppress(SMTPException, OSError, TimeoutError):
-                await self._client.quit(timeout=_QUIT_SECONDS)
-        self.close()
+        try:
+            if self.is_open:
+                with suppress(SMTPException, OSError):
+                    await self._client.quit(timeout=_QUIT_SECONDS)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close the connection as it is."""
@@ -177,6 +210,11 @@ def _answer(refusal: SMTPResponseException) -> SMTPResponseException:
     if not is_answer(refusal.code):
         raise refusal
     return refusal
+
+
+def _unread(protocol: SMTPProtocol) -> bytes:
+    # aiosmtplib drops what comes between two commands, but not what came together with an answer.
+    return bytes(protocol._buffer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 async def turn_loop() -> None:
@@ -209,9 +247,11 @@ async def open_connection(
         await client.connect()
         if client.is_ehlo_or_helo_needed:
             await client.ehlo()
-    except (SMTPException, OSError) as error:
+    except (SMTPException, OSError, ValueError) as error:
         client.close()
-        logger.warning("the mail server %s cannot be used: %s: %s", server.name, type(error).__name__, error)
+        # A server may repeat the credentials; a host that is no name is a `ValueError` of the codec "idna".
+        why = error.code if isinstance(error, SMTPAuthenticationError) else error
+        logger.warning("the mail server %s cannot be used: %s: %s", server.name, type(error).__name__, why)
         kind = ServerFull if _turned_away(error) else MailServerAway
         raise kind(f"The mail server did not take the message ({type(error).__name__}).") from error
     except BaseException:

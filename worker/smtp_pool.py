@@ -32,33 +32,40 @@ class _Kept:
 
 @dataclass(slots=True)
 class _Line:
-    """Is the line to one server: who waits, what is open, what is free."""
+    """Is the line to one server: who waits, what is open, what is free.
+
+    Who is called has the first right to what there is room for; whoever gives a place up calls the next.
+    """
 
     most: int
     opened: int = 0
+    opening: int = 0
+    called: int = 0
     most_for_now: int = 0
     fewer_until: float = 0.0
-    failures: int = 0
     free: list[_Kept] = field(default_factory=list[_Kept])
-    waiting: deque[asyncio.Future[None]] = field(default_factory=deque[asyncio.Future[None]])
+    waiting: deque[asyncio.Future[bool]] = field(default_factory=deque[asyncio.Future[bool]])
 
     @property
     def has_room(self) -> bool:
+        """Whether there is a place for one more than those who have been called."""
         most = self.most_for_now if time.monotonic() < self.fewer_until else self.most
-        return bool(self.free) or self.opened < most
+        return len(self.free) + max(0, most - self.opened) > self.called
 
-    def call_next(self) -> None:
-        while self.waiting:
+    def call(self) -> None:
+        """Call as many as there are places for."""
+        while self.waiting and self.has_room:
             future = self.waiting.popleft()
             if not future.done():
-                future.set_result(None)
-                return
+                self.called += 1
+                future.set_result(True)
 
-    def call_all(self) -> None:
+    def send_away(self) -> None:
+        """Tell all who wait that the server is away: or each would wait for a time-out of its own."""
         waiting, self.waiting = self.waiting, deque()
         for future in waiting:
             if not future.done():
-                future.set_result(None)
+                future.set_result(False)
 
 
 class SmtpPool:
@@ -90,42 +97,41 @@ class SmtpPool:
             await self._give_back(line, kept)
 
     async def _take(self, server: SmtpServer, line: _Line) -> _Kept:
-        failures = line.failures
         while True:
-            while not line.has_room:
+            if not line.has_room:
                 await self._wait(line)
-                # One attempt that failed speaks for all who waited for it, or each would wait for its own time-out.
-                if line.failures != failures and not line.opened:
-                    raise MailServerAway("The mail server cannot be reached.")
-            while line.free:
+            elif line.free:
                 kept = line.free.pop()
                 if await self._is_good(line, kept):
                     return kept
                 await self._drop(line, kept)
-            try:
-                return await self._open(server, line)
-            except ServerFull:
-                if not line.opened:
-                    raise
-                line.most_for_now, line.fewer_until = line.opened, time.monotonic() + FEWER_FOR_SECONDS
+            else:
+                try:
+                    return await self._open(server, line)
+                except ServerFull:
+                    if not line.opened:
+                        raise
 
     async def _wait(self, line: _Line) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         line.waiting.append(future)
         try:
-            await future
+            is_there = await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                line.call_next()
+            if future.done() and not future.cancelled() and future.result():
+                line.called -= 1
+                line.call()
             raise
+        if not is_there:
+            raise MailServerAway("The mail server cannot be reached.")
+        line.called -= 1
 
     async def _is_good(self, line: _Line, kept: _Kept) -> bool:
         try:
             return await self._looks_good(kept)
         except BaseException:
-            line.opened -= 1
             kept.connection.close()
-            line.call_next()
+            await self._drop(line, kept)
             raise
 
     async def _looks_good(self, kept: _Kept) -> bool:
@@ -139,33 +145,40 @@ class SmtpPool:
 
     async def _open(self, server: SmtpServer, line: _Line) -> _Kept:
         line.opened += 1
+        line.opening += 1
         try:
             connection = await open_connection(
                 server, self._local_hostname, self._settings.smtp_timeout_seconds, self._tls
             )
-        except BaseException:
+        except BaseException as error:
             line.opened -= 1
-            line.failures += 1
-            if line.opened:
-                line.call_next()
-            else:
-                line.call_all()
+            line.opening -= 1
+            self._note_failure(line, error)
+            line.call()
             raise
+        line.opening -= 1
         return _Kept(connection, time.monotonic())
+
+    def _note_failure(self, line: _Line, error: BaseException) -> None:
+        if isinstance(error, ServerFull) and line.opened:
+            line.most_for_now, line.fewer_until = line.opened, time.monotonic() + FEWER_FOR_SECONDS
+        elif isinstance(error, MailServerAway) and line.opened == line.opening:
+            line.send_away()
 
     async def _give_back(self, line: _Line, kept: _Kept) -> None:
         if kept.connection.is_open and kept.messages < self._settings.smtp_messages_per_connection:
             line.free.append(kept)
-            line.call_next()
+            line.call()
         else:
             await self._drop(line, kept)
 
     async def _drop(self, line: _Line, kept: _Kept) -> None:
-        line.opened -= 1
         try:
             await kept.connection.quit()
         finally:
-            line.call_next()
+            # Not before it has left: the server may be counting.
+            line.opened -= 1
+            line.call()
 
     async def close(self) -> None:
         """End all connections that nobody is using."""

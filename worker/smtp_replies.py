@@ -61,7 +61,8 @@ def read_reply(answer: SMTPResponse | SMTPResponseException, *, about_address: b
     text = answer.message.encode("utf-8", "replace").decode().replace("\0", "")
     enhanced = _ENHANCED.match(text)
     lines = [line.removeprefix(enhanced[1]).lstrip() if enhanced else line for line in text.split("\n")]
-    return Reply(answer.code, enhanced[1] if enhanced else None, "\n".join(lines)[:_LONGEST_TEXT], about_address)
+    shown = "\n".join(lines).strip()[:_LONGEST_TEXT]
+    return Reply(answer.code, enhanced[1] if enhanced else None, shown, about_address)
 
 
 def is_answer(code: int) -> bool:
