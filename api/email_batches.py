@@ -23,7 +23,7 @@ from shared.errors import JobyardError
 from shared.mail_models import Email as EmailRow
 
 MOST_BATCH_EMAILS = 1000
-_CHECKED_AT_ONCE = 20
+_AT_ONCE = 20
 _MOST_ERRORS = 50
 _JSON = "application/json"
 
@@ -96,8 +96,7 @@ async def create_batch(
     """Write down the e-mails of a JSON array, each for itself; raises `RequestValidationError` when it is none."""
     orders: list[Order] = []
     for index, item in enumerate(_read_array(content)):
-        if index % _CHECKED_AT_ONCE == 0:
-            await asyncio.sleep(0)  # other requests are served meanwhile
+        await _let_others(index)
         orders.append(Order(index, f"/{index}", _check(item, f"/{index}")))
     return await accept_orders(resources, owner_id, orders, key, base_url)
 
@@ -114,11 +113,17 @@ async def accept_orders(
 
         async def write() -> Response:
             written = await write_emails(resources, connection, owner_id, drafts)
-            return _answer(orders, written)
+            return await _answer(orders, written)
 
         response = await once(connection, key, session.begin_nested, write)
     resources.nudger.nudge()
     return response
+
+
+async def _let_others(index: int) -> None:
+    """Let other requests be served now and then."""
+    if index % _AT_ONCE == 0:
+        await asyncio.sleep(0)
 
 
 def _read_array(content: bytes) -> list[Any]:
@@ -139,8 +144,11 @@ def _check(item: Any, place: str) -> EmailBody | EmailNotValid:
         return EmailNotValid(input_errors(error, place))
 
 
-def _answer(orders: Sequence[Order], written: Sequence[EmailRow | JobyardError]) -> Response:
-    items = [_item(order, outcome) for order, outcome in zip(orders, written, strict=True)]
+async def _answer(orders: Sequence[Order], written: Sequence[EmailRow | JobyardError]) -> Response:
+    items: list[EmailBatchItem] = []
+    for order, outcome in zip(orders, written, strict=True):
+        await _let_others(len(items))
+        items.append(_item(order, outcome))
     failed = sum(item.error is not None for item in items)
     if failed < len(items):
         return Response(EmailBatch(items=items, failed=failed).model_dump_json(by_alias=True), 202, None, _JSON)

@@ -13,6 +13,14 @@ from shared.errors import JobyardError
 from shared.mail_models import EmailTemplate
 
 
+class EmailTemplateNotFound(JobyardError):
+    """Is raised for a template that does not exist or is another owner's."""
+
+    status = 404
+    code = "email_template_not_found"
+    title = "E-mail template not found"
+
+
 class Texts(NamedTuple):
     """Is what an e-mail says."""
 
@@ -49,4 +57,6 @@ async def _read_sources(resources: Resources, owner_id: UUID, names: Sequence[st
 async def _render(
     resources: Resources, source: EmailTemplate | None, variables: Sequence[dict[str, Any]]
 ) -> Sequence[Texts | JobyardError]:
-    raise NotImplementedError  # until templates are there
+    if source is None:
+        return [EmailTemplateNotFound("No such e-mail template.", pointer="/template") for _ in variables]
+    raise NotImplementedError  # until templates can be made

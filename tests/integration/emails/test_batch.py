@@ -60,7 +60,7 @@ def test_what_is_wrong_is_refused_alone(post: Post, stranger: Owner) -> None:
         (hello("a@example.org", subject="x\r\nBcc: evil@example.org"), 422, "invalid_input", "/subject"),
         (hello("a@example.org", subject="\ud800"), 422, "invalid_input", "/subject"),
         (hello("a@example.org", text="\ud800"), 422, "invalid_input", "/text"),
-        (hello("a@example.org", **{"\ud800": 1}), 422, "invalid_input", "/?"),
+        (hello("a@example.org", **{"\ud800": 1}), 422, "invalid_input", ""),
         (hello("a@example.org", html="a\0"), 422, "invalid_input", "/html"),
         (hello("a@example.org", headers={"Bcc": "x"}), 422, "invalid_input", "/headers/Bcc"),
         (hello("a@example.org", tags=["a"] * 21), 422, "invalid_input", "/tags"),
