@@ -16,6 +16,7 @@ from api.routes import (
     admin,
     auth,
     docs,
+    email_templates,
     emails,
     file_content,
     files,
@@ -62,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(users.router)
     app.include_router(emails.router)
     app.include_router(notifications.router)
+    app.include_router(email_templates.router)
     app.include_router(suppressions.router)
     app.include_router(unsubscribe.router)
     app.include_router(jobs.router)

@@ -16,6 +16,7 @@ from api.file_links import LinkKeys
 from api.job_changes import JobChanges
 from api.nudger import Nudger
 from api.passwords import Passwords
+from api.renderer import Renderer
 from api.storage_calls import StorageCalls
 from api.tokens import TokenReader
 from api.turns import Turns
@@ -49,6 +50,7 @@ class Resources:
     unsubscribe_links: UnsubscribeLinks
     tokens: TokenReader
     passwords: Passwords
+    renderer: Renderer
     ledger: LedgerPool
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
@@ -86,6 +88,7 @@ def make_resources(settings: Settings) -> Resources:
         unsubscribe_links=UnsubscribeLinks(settings),
         tokens=TokenReader(settings),
         passwords=Passwords(),
+        renderer=Renderer(),
         ledger=ledger,
         engine=engine,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
@@ -100,6 +103,7 @@ async def open_resources(resources: Resources) -> AsyncGenerator[None]:
     """Open the pools and start the listeners; a service that is away is waited for in the background."""
     async with AsyncExitStack() as stack:
         stack.callback(resources.passwords.close)
+        stack.callback(resources.renderer.close)
         for calls in (resources.storage_calls, resources.storage_probe, resources.downloads):
             stack.callback(calls.close)
         stack.push_async_callback(resources.engine.dispose)
