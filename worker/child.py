@@ -48,6 +48,10 @@ _INTERRUPTIONS: dict[Reason, type[BaseException]] = {
     "lost": AttemptLost,
 }
 
+_KEPT_CONNECTIONS = 3
+"""One for each thread that a handler reads and writes from at a time; what is beyond is opened anew for each session,
+which costs PostgreSQL several milliseconds."""
+
 
 class Child:
     """Gives the runner its connections and keeps trying while PostgreSQL is away."""
@@ -63,7 +67,7 @@ class Child:
         signal.signal(INTERRUPT_SIGNAL, self._break_in)
         self.events = EventPublisher(settings)
         self.heartbeat = Heartbeat(settings, self.events, is_stopping, self.interrupt)
-        self.engine = make_engine(settings, "jobyard-handler")
+        self.engine = make_engine(settings, "jobyard-handler", pool_size=_KEPT_CONNECTIONS)
         self.storage = open_storage(settings)
 
     def claim(self, kind: JobKind, job_id: UUID, dispatch_seq: int) -> Claim | None:
