@@ -27,7 +27,7 @@ _SUMMARY: JsonDict = {
         "preview": "/v1/email-templates/order-confirmed/preview",
     },
 }
-_SHOWN: JsonDict = _SUMMARY | _SOURCES | {"variables": ["name", "order"]}
+_SHOWN: JsonDict = {**_SUMMARY, **_SOURCES, "variables": ["name", "order"]}
 
 Source = Annotated[str, Field(max_length=LARGEST_SOURCE), AfterValidator(require_storable)]
 

@@ -3,8 +3,8 @@
 import os
 import signal
 
-from api.__main__ import main
 from api.nudger import Nudger
+from api.serving import main
 
 
 def die(self: Nudger) -> None:
