@@ -9,7 +9,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 
 from api.email_bodies import EmailBody
-from api.email_contents import Texts, read_texts
+from api.email_contents import read_contents
 from api.email_files import lock_files, require_files
 from api.email_rows import insert_emails, make_recipients
 from api.email_senders import choose_sender
@@ -20,6 +20,7 @@ from shared.ids import new_id
 from shared.job_queue import enqueue
 from shared.mail_address import Mailbox
 from shared.mail_models import Email
+from shared.mail_templates import Content
 
 MOST_EMAILS_PER_JOB = 50
 
@@ -31,7 +32,7 @@ class Draft:
     id: UUID
     body: EmailBody
     sender: Mailbox
-    texts: Texts
+    content: Content
     unsubscribe_url: str | None
 
 
@@ -42,12 +43,12 @@ async def make_drafts(
 
     `base_url` is where recipients find the service when its settings do not say so.
     """
-    texts = await read_texts(resources, owner_id, dict(enumerate(bodies)))
+    contents = await read_contents(resources, owner_id, dict(enumerate(bodies)))
     # Made in one millisecond, ids are in no order; these are written in the order of the request.
     ids = sorted(new_id() for _ in bodies)
 
     def draft(index: int, body: EmailBody) -> Draft | JobyardError:
-        said = texts[index]
+        said = contents[index]
         if isinstance(said, JobyardError):
             return said
         try:
@@ -75,7 +76,7 @@ async def write_emails(
     refused: dict[UUID, JobyardError] = {}
     for draft in wanted:
         try:
-            require_files(draft.body, draft.texts, files, resources.settings.max_message_bytes)
+            require_files(draft.body, draft.content, files, resources.settings.max_message_bytes)
         except JobyardError as error:
             refused[draft.id] = error
     rows: dict[UUID, Email] = {}
@@ -111,9 +112,9 @@ def _row(owner_id: UUID, draft: Draft, job_id: UUID) -> Email:
         message_id=f"<{draft.id}@{draft.sender.wire.rpartition('@')[2]}>",
         sender=str(draft.sender),
         reply_to=str(body.reply_to) if body.reply_to else None,
-        subject=draft.texts.subject,
-        text=draft.texts.text,
-        html=draft.texts.html,
+        subject=draft.content.subject,
+        text=draft.content.text,
+        html=draft.content.html,
         template=body.template,
         headers=body.headers,
         attachment_ids=list(dict.fromkeys(body.attachment_ids)),

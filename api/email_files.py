@@ -9,8 +9,8 @@ from psycopg import AsyncConnection
 from psycopg.rows import tuple_row
 
 from api.email_bodies import EmailBody
-from api.email_contents import Texts
 from shared.errors import FileNotFound, JobyardError, MediaTypeNotAllowed
+from shared.mail_templates import Content
 
 _LOCK = """
 SELECT id, name, media_type, size FROM files WHERE owner_id = %s AND id = ANY(%s) ORDER BY id FOR KEY SHARE
@@ -59,7 +59,7 @@ async def lock_files(
         return {row[0]: MailFile(*row[1:]) for row in await cursor.fetchall()}
 
 
-def require_files(body: EmailBody, texts: Texts, files: Mapping[UUID, MailFile], most_bytes: int) -> None:
+def require_files(body: EmailBody, content: Content, files: Mapping[UUID, MailFile], most_bytes: int) -> None:
     """Raise `FileNotFound`, `MediaTypeNotAllowed`, `HtmlMissing`, `MessageTooLarge` for what cannot be sent."""
     for index, file_id in enumerate(body.attachment_ids):
         if file_id not in files:
@@ -70,21 +70,21 @@ def require_files(body: EmailBody, texts: Texts, files: Mapping[UUID, MailFile],
             raise FileNotFound(f"File {image.file_id} does not exist.", pointer=pointer)
         if not files[image.file_id].media_type.startswith("image/"):
             raise MediaTypeNotAllowed(f"File {image.file_id} is no picture.", pointer=pointer)
-    if body.inline_images and texts.html is None:
+    if body.inline_images and content.html is None:
         raise HtmlMissing("Only an HTML page can show inline images.", pointer="/inline_images")
-    size = _most_encoded_bytes(body, texts, files)
+    size = _most_encoded_bytes(body, content, files)
     if size > most_bytes:
         raise MessageTooLarge(f"Encoded for mail, the message may have {size} bytes; at most {most_bytes} are allowed.")
 
 
-def _most_encoded_bytes(body: EmailBody, texts: Texts, files: Mapping[UUID, MailFile]) -> int:
+def _most_encoded_bytes(body: EmailBody, content: Content, files: Mapping[UUID, MailFile]) -> int:
     """Tell how large a message is at most, whatever encodings are chosen."""
     size = _MESSAGE_BYTES
-    for text in (texts.text, texts.html):
+    for text in (content.text, content.html):
         if text is not None:
             # Quoted-printable is chosen only where it is about as short as base64; each LF becomes CRLF before.
             size += _base64((len(text.encode()) + text.count("\n")) * 21 // 20) + _PART_BYTES
-    lines = [texts.subject, *(f"{name}{value}" for name, value in body.headers.items())]
+    lines = [content.subject, *(f"{name}{value}" for name, value in body.headers.items())]
     lines += [str(mailbox) for mailbox in (*body.to, *body.cc, body.reply_to) if mailbox is not None]
     # An encoded word of 77 characters carries 45 bytes at best, and a domain may be longer in ASCII.
     size += sum(3 * len(line.encode()) + 100 for line in lines)
