@@ -48,6 +48,11 @@ class JobContext(Protocol):
         ...
 
     @property
+    def fence(self) -> int:
+        """The number of this claim, which rises with each and never repeats: a statement can guard itself by it."""
+        ...
+
+    @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
         ...

@@ -64,6 +64,11 @@ def make_mailbox(name: str | None, address: str) -> Mailbox:
     return Mailbox(name, checked.normalized, f"{checked.local_part}@{checked.ascii_domain}")
 
 
+def stored_mailbox(name: str | None, address: str) -> Mailbox:
+    """Make the mailbox of a row: what was checked when it was written is not checked again, which would take longest."""
+    return Mailbox(name, address, address) if address.isascii() else make_mailbox(name, address)
+
+
 def parse_mailbox(text: str) -> Mailbox:
     """Read `address`, `Name <address>` or `"Name" <address>`; raises `ValueError`."""
     if not is_one_line(text):

@@ -94,6 +94,11 @@ class AttemptContext:
         return self._held.owner_id
 
     @property
+    def fence(self) -> int:
+        """The number of this claim."""
+        return self._held.fence
+
+    @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
         return self._held.attempt

@@ -2,70 +2,97 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, LiteralString, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy import text as sql
-from sqlalchemy.orm import selectinload
-
 from shared.job_context import JobContext
-from shared.mail_address import Mailbox, make_mailbox, parse_mailbox
-from shared.mail_models import UNSETTLED, Email, Mailing, Recipient
+from shared.mail_address import Mailbox, parse_mailbox, stored_mailbox
+from shared.mail_models import Mailing
+from worker.mail_database import MailDatabase
 from worker.mail_message import Attachment, InlineImage, Message
 
 PAGE = 20
 """E-mails read at once: enough to keep the connections busy, few enough to be held in memory with their texts."""
 
-_DUE = sql("""
-SELECT e.id FROM emails e WHERE e.job_id = :job_id AND e.id > :after AND EXISTS (
+_DUE_EMAILS: LiteralString = """
+SELECT e.id, e.mailing_id, e.message_id, e.sender, e.reply_to, e.subject, e.text, e.html, e.variables, e.headers,
+       e.attachment_ids, e.inline_images, e.unsubscribe_url, coalesce(e.send_at, e.created_at)
+FROM emails e WHERE e.job_id = %(job_id)s AND e.id > %(after)s AND EXISTS (
     SELECT 1 FROM recipients r WHERE r.email_id = e.id AND r.state IN ('queued', 'sending', 'deferred')
       AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= clock_timestamp()))
-ORDER BY e.id LIMIT :page
-""")
+ORDER BY e.id LIMIT %(page)s
+"""
+_RECIPIENTS: LiteralString = """
+SELECT email_id, id, role, name, address,
+       state IN ('queued', 'sending', 'deferred') AND (next_attempt_at IS NULL OR next_attempt_at <= clock_timestamp())
+FROM recipients WHERE email_id = ANY(%(email_ids)s) ORDER BY email_id, position
+"""
 
 
-@dataclass(frozen=True, slots=True)
-class Addressee:
-    """Is a recipient that has not got the e-mail yet, and whose turn it is."""
+class EmailRow(NamedTuple):
+    """Is what a worker needs of an e-mail; `dated` is when it was due."""
 
     id: UUID
+    mailing_id: UUID | None
+    message_id: str
+    sender: str
+    reply_to: str | None
+    subject: str
+    text: str | None
+    html: str | None
+    variables: dict[str, Any] | None
+    headers: dict[str, str]
+    attachment_ids: list[UUID]
+    inline_images: list[dict[str, str]]
+    unsubscribe_url: str | None
+    dated: datetime
+
+
+class Addressee(NamedTuple):
+    """Is a recipient; `is_due` says that it has not got the e-mail yet, and that its turn has come."""
+
+    id: UUID
+    role: str
     mailbox: Mailbox
+    is_due: bool
 
 
 @dataclass(frozen=True, slots=True)
 class DueEmail:
     """Is an e-mail with recipients whose turn it is."""
 
-    row: Email
-    sender: Mailbox
-    addressees: Sequence[Addressee]
+    row: EmailRow
+    recipients: Sequence[Addressee]
+
+    @property
+    def sender(self) -> Mailbox:
+        """Who sends it."""
+        return sender_of(self.row.sender)
+
+    @property
+    def addressees(self) -> Sequence[Addressee]:
+        """The recipients that are to get it now."""
+        return [recipient for recipient in self.recipients if recipient.is_due]
 
 
-def read_due(context: JobContext, after: UUID) -> list[DueEmail]:
-    """Read the next e-mails of the job, by id, that have something due."""
-    with context.session() as session:
-        ids = [row[0] for row in session.execute(_DUE, {"job_id": context.job_id, "after": after, "page": PAGE})]
-        statement = select(Email).where(Email.id.in_(ids)).options(selectinload(Email.recipients)).order_by(Email.id)
-        emails = session.scalars(statement).all() if ids else []
-        now = session.scalars(select(func.clock_timestamp())).one()
-    return [
-        DueEmail(
-            email,
-            parse_mailbox(email.sender),
-            [
-                Addressee(recipient.id, mailbox_of(recipient))
-                for recipient in email.recipients
-                if recipient.state in UNSETTLED
-                and (recipient.next_attempt_at is None or recipient.next_attempt_at <= now)
-            ],
-        )
-        for email in emails
-    ]
+async def read_due(database: MailDatabase, job_id: UUID, after: UUID) -> list[DueEmail]:
+    """Read the next e-mails of a job, by id, that have something due."""
+    values = {"job_id": job_id, "after": after, "page": PAGE}
+    emails = [EmailRow(*row) for row in await database.insist(_DUE_EMAILS, values)]
+    recipients: dict[UUID, list[Addressee]] = {email.id: [] for email in emails}
+    if emails:
+        rows = await database.insist(_RECIPIENTS, {"email_ids": list(recipients)})
+        for email_id, recipient_id, role, name, address, is_due in rows:
+            recipients[email_id].append(Addressee(recipient_id, role, stored_mailbox(name, address), is_due))
+    return [DueEmail(email, recipients[email.id]) for email in emails]
 
 
-def mailbox_of(recipient: Recipient) -> Mailbox:
-    """Make the address of a row."""
-    return make_mailbox(recipient.name, recipient.address)
+@lru_cache(maxsize=256)
+def sender_of(text: str) -> Mailbox:
+    """Make the sender of a row; there are few."""
+    return parse_mailbox(text)
 
 
 class MessageMaker:
@@ -76,14 +103,15 @@ class MessageMaker:
         self._mailings: dict[UUID, Mailing] = {}
         self._files: tuple[list[UUID], list[tuple[str, str, bytes]]] = [], []
 
-    def read(self, email: Email) -> Callable[[], Message]:
+    def read(self, email: DueEmail) -> Callable[[], Message]:
         """Read what a message needs; gives what makes it, which must be called in the main thread.
 
-        Raises `Fail` when a file is gone; making it raises the errors of `render`.
+        Raises `Fail` when a file is gone; making it raises the errors of `render`. Takes long only for files.
         """
-        files = self._read_files([*email.attachment_ids, *(UUID(each["file_id"]) for each in email.inline_images)])
-        mailing = self._mailing(email.mailing_id) if email.mailing_id else None
-        return lambda: _make(email, _content(email, mailing), files)
+        row = email.row
+        files = self._read_files([*row.attachment_ids, *(UUID(each["file_id"]) for each in row.inline_images)])
+        mailing = self._mailing(row.mailing_id) if row.mailing_id else None
+        return lambda: _make(email, _content(row, mailing), files)
 
     def _read_files(self, file_ids: list[UUID]) -> list[tuple[str, str, bytes]]:
         if self._files[0] != file_ids:
@@ -102,30 +130,32 @@ class MessageMaker:
         return self._mailings[mailing_id]
 
 
-def _content(email: Email, mailing: Mailing | None) -> tuple[str, str | None, str | None]:
+def _content(email: EmailRow, mailing: Mailing | None) -> tuple[str, str | None, str | None]:
     if mailing is None:
         return email.subject, email.text, email.html
     from shared.mail_templates import TemplateSource, render  # noqa: PLC0415 - only mailings need the template engine
 
-    made = render(TemplateSource(mailing.subject, mailing.text, mailing.html), email.variables or {})
+    variables = mailing.variables | (email.variables or {})
+    made = render(TemplateSource(mailing.subject, mailing.text, mailing.html), variables)
     return made.subject, made.text, made.html
 
 
 def _make(
-    email: Email, content: tuple[str, str | None, str | None], files: Sequence[tuple[str, str, bytes]]
+    email: DueEmail, content: tuple[str, str | None, str | None], files: Sequence[tuple[str, str, bytes]]
 ) -> Message:
     subject, text, html = content
-    attached = len(email.attachment_ids)
+    row = email.row
+    attached = len(row.attachment_ids)
 
     def mailboxes(role: str) -> list[Mailbox]:
-        return [mailbox_of(recipient) for recipient in email.recipients if recipient.role == role]
+        return [recipient.mailbox for recipient in email.recipients if recipient.role == role]
 
     return Message(
-        message_id=email.message_id,
+        message_id=row.message_id,
         # Not the time of the attempt: a repeat is the same message.
-        date=email.send_at or email.created_at,
-        sender=parse_mailbox(email.sender),
-        reply_to=parse_mailbox(email.reply_to) if email.reply_to else None,
+        date=row.dated,
+        sender=email.sender,
+        reply_to=sender_of(row.reply_to) if row.reply_to else None,
         to=mailboxes("to"),
         cc=mailboxes("cc"),
         subject=subject,
@@ -134,8 +164,8 @@ def _make(
         attachments=[Attachment(*file) for file in files[:attached]],
         inline_images=[
             InlineImage(image["content_id"], *file)
-            for image, file in zip(email.inline_images, files[attached:], strict=True)
+            for image, file in zip(row.inline_images, files[attached:], strict=True)
         ],
-        headers=email.headers,
-        unsubscribe_url=email.unsubscribe_url,
+        headers=row.headers,
+        unsubscribe_url=row.unsubscribe_url,
     )

@@ -38,9 +38,10 @@ async def deliver(context: JobContext) -> tuple[dict[str, int], str]:
 
     Raises `Snooze` while some are not settled, and `Cancelled`.
     """
-    ledger = MailLedger(context)
+    transport = transport_of_this_process(context.settings)
+    ledger = MailLedger(context, transport.database)
     await ledger.begin()
-    run = DeliveryRun(context, transport_of_this_process(context.settings), ledger, await ledger.standing())
+    run = DeliveryRun(context, transport, ledger, await ledger.standing())
     await run.go()
     standing = await ledger.standing()
     wait = run.wait_for_rest(standing)
@@ -110,7 +111,7 @@ class DeliveryRun:
             page = await self._read(page[-1].row.id)
 
     async def _read(self, after: UUID) -> list[DueEmail]:
-        return await asyncio.to_thread(read_due, self._context, after)
+        return await read_due(self._transport.database, self._context.job_id, after)
 
     def _must_end(self) -> bool:
         try:
@@ -132,8 +133,7 @@ class DeliveryRun:
 
     async def _deliver(self, email: DueEmail) -> None:
         try:
-            make = await asyncio.to_thread(self._maker.read, email.row)
-            message = make()
+            message = await self._make(email)
         except (Fail, JobyardError, ValueError) as error:
             await give_up(self._ledger, email, str(error))
             return
@@ -142,6 +142,13 @@ class DeliveryRun:
         if await self._rates.take(server, domains):
             await self._converse(server, email, message)
             self._settled += len(email.addressees)
+
+    async def _make(self, email: DueEmail) -> Message:
+        if email.row.attachment_ids or email.row.inline_images:
+            make = await asyncio.to_thread(self._maker.read, email)
+        else:
+            make = self._maker.read(email)
+        return make()
 
     async def _converse(self, server: SmtpServer, email: DueEmail, message: Message) -> None:
         conversation = Conversation(self._context.settings, self._ledger, self._transport.signers, email)

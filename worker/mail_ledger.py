@@ -8,33 +8,36 @@ is a transaction that first makes sure that this attempt still owns the job.
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
-from sqlalchemy.exc import OperationalError
+from psycopg.types.json import Jsonb
 
 from shared.job_context import JobContext
+from shared.job_outcome import Cancelled
 from shared.mail_models import UNSETTLED
+from worker.mail_database import MailDatabase
 from worker.smtp_replies import Reply
-
-_LONGEST_PAUSE_SECONDS = 2.0
-
-_T = TypeVar("_T")
 
 Word = Literal["sending", "sent", "deferred", "bounced", "doubtful", "failed"]
 """What a conversation says of a recipient; the rows decide what a doubt means."""
 
-# A row that is not ours any more (its e-mail was cancelled or given to another job) stays as it is. What is deferred is
-# due after a pause that doubles with each attempt, with up to a quarter more so that a crowd does not come back as one;
-# the last time when it is given up, and what is deferred then has bounced.
-_RECORD = text("""
-WITH outcome AS (
-    SELECT * FROM jsonb_to_recordset(CAST(:outcomes AS jsonb))
-        AS given (id uuid, state text, tried int, code int, enhanced text, reply text)
+# This attempt still owns the job, and does so until the end of the statement: as `context.guard` in one round trip.
+_MINE: LiteralString = """
+mine AS MATERIALIZED (
+    SELECT 1 AS own FROM jobs WHERE id = %(job_id)s AND fence = %(fence)s AND state = 'running' FOR NO KEY UPDATE
+)
+"""
+
+# A row that is not ours any more (its e-mail was cancelled or given to another job) stays as it is: both are looked at
+# anew once they are locked. What is deferred is due after a pause that doubles with each attempt, with up to a quarter
+# more so that a crowd does not come back as one; the last time when it is given up: what is deferred then has bounced.
+_RECORD: LiteralString = f"""
+WITH {_MINE}, outcome AS (
+    SELECT given.* FROM jsonb_to_recordset(%(outcomes)s)
+        AS given (id uuid, state text, tried int, code int, enhanced text, reply text), mine
 ), judged AS (
     SELECT r.id, o.code, o.enhanced, o.reply, r.attempts + o.tried AS attempts,
            CASE WHEN o.state = 'doubtful' AND (e.delivery = 'at_most_once' OR over) THEN 'uncertain'
@@ -43,56 +46,64 @@ WITH outcome AS (
                 WHEN o.state = 'deferred' AND over THEN 'bounced'
                 ELSE o.state END AS state,
            least(ends_at, clock_timestamp() + make_interval(secs =>
-               least(:cap, :backoff * 2.0 ^ least(r.attempts + o.tried - 1, 30)) * (1 + random() / 4))) AS due_at
+               least(%(cap)s, %(backoff)s * 2.0 ^ least(r.attempts + o.tried - 1, 30)) * (1 + random() / 4))) AS due_at
     FROM outcome o JOIN recipients r ON r.id = o.id JOIN emails e ON e.id = r.email_id,
-         LATERAL (SELECT coalesce(e.send_at, e.created_at) + make_interval(secs => :give_up) AS ends_at) AS life,
+         LATERAL (SELECT coalesce(e.send_at, e.created_at) + make_interval(secs => %(give_up)s) AS ends_at) AS life,
          LATERAL (SELECT clock_timestamp() >= ends_at OR e.cancelled_at IS NOT NULL AS over) AS age
     WHERE r.state IN ('queued', 'sending', 'deferred')
-      AND (r.state = 'sending' OR e.job_id = :job_id) AND (o.state <> 'sending' OR e.cancelled_at IS NULL)
-    ORDER BY r.id FOR UPDATE OF r
+      AND (r.state = 'sending' OR e.job_id = %(job_id)s) AND (o.state <> 'sending' OR e.cancelled_at IS NULL)
+    ORDER BY r.id FOR NO KEY UPDATE OF r FOR SHARE OF e
+), written AS (
+    UPDATE recipients r SET
+        state = judged.state, attempts = judged.attempts,
+        reply_code = judged.code, reply_enhanced = judged.enhanced, reply_text = judged.reply,
+        replied_at = clock_timestamp(),
+        next_attempt_at = CASE WHEN judged.state = 'deferred' THEN judged.due_at END,
+        sent_at = CASE WHEN judged.state = 'sent' THEN clock_timestamp() END
+    FROM judged WHERE r.id = judged.id
+    RETURNING r.id, r.owner_id, r.address_key, r.address, r.email_id, r.state, r.reply_text
+), suppressed AS (
+    INSERT INTO suppressions (owner_id, address_key, address, reason, detail, email_id)
+    SELECT DISTINCT ON (address_key) owner_id, address_key, address, 'hard_bounce', reply_text, email_id
+    FROM written WHERE state = 'bounced' AND id = ANY(%(hard)s) ORDER BY address_key
+    ON CONFLICT DO NOTHING
 )
-UPDATE recipients r SET
-    state = judged.state, attempts = judged.attempts,
-    reply_code = judged.code, reply_enhanced = judged.enhanced, reply_text = judged.reply,
-    replied_at = clock_timestamp(),
-    next_attempt_at = CASE WHEN judged.state = 'deferred' THEN judged.due_at END,
-    sent_at = CASE WHEN judged.state = 'sent' THEN clock_timestamp() END
-FROM judged WHERE r.id = judged.id RETURNING r.id
-""")
-
-_SUPPRESS = text("""
-INSERT INTO suppressions (owner_id, address_key, address, reason, detail, email_id)
-SELECT DISTINCT ON (address_key) owner_id, address_key, address, 'hard_bounce', reply_text, email_id
-FROM recipients WHERE id = ANY(:ids) AND state = 'bounced' ORDER BY address_key
-ON CONFLICT DO NOTHING
-""")
+SELECT EXISTS (SELECT 1 FROM mine), ARRAY(SELECT id FROM written)
+"""  # noqa: S608 - a constant of this module
 
 # What an attempt that broke off had handed over may have arrived: it is sent again if its sender chose so, and nobody
 # has said since that it should not be.
-_BEGIN = text("""
-UPDATE recipients r SET state = CASE WHEN r.state = 'sending' THEN 'uncertain' ELSE 'suppressed' END,
-    next_attempt_at = NULL
-FROM emails e WHERE e.job_id = :job_id AND r.email_id = e.id AND (
-    r.state = 'sending' AND (e.delivery = 'at_most_once' OR e.cancelled_at IS NOT NULL)
-    OR r.state IN ('queued', 'sending', 'deferred') AND EXISTS (
-        SELECT 1 FROM suppressions s WHERE s.owner_id = r.owner_id AND s.address_key = r.address_key))
-""")
+_BEGIN: LiteralString = f"""
+WITH {_MINE}, settled AS (
+    UPDATE recipients r SET state = CASE WHEN r.state = 'sending' THEN 'uncertain' ELSE 'suppressed' END,
+        next_attempt_at = NULL,
+        reply_text = CASE WHEN r.state = 'sending'
+            THEN 'The attempt broke off while the message was being handed over: it may have arrived.'
+            ELSE r.reply_text END
+    FROM emails e, mine WHERE e.job_id = %(job_id)s AND r.email_id = e.id AND (
+        r.state = 'sending' AND (e.delivery = 'at_most_once' OR e.cancelled_at IS NOT NULL)
+        OR r.state IN ('queued', 'sending', 'deferred') AND EXISTS (
+            SELECT 1 FROM suppressions s WHERE s.owner_id = r.owner_id AND s.address_key = r.address_key))
+    RETURNING r.id
+)
+SELECT EXISTS (SELECT 1 FROM mine), ARRAY(SELECT id FROM settled)
+"""  # noqa: S608 - a constant of this module
 
-_DUE = text("""
+_DUE = """
 SELECT r.id FROM recipients r JOIN emails e ON e.id = r.email_id
-WHERE e.job_id = :job_id AND r.state IN ('queued', 'sending', 'deferred')
+WHERE e.job_id = %(job_id)s AND r.state IN ('queued', 'sending', 'deferred')
   AND (r.next_attempt_at IS NULL OR r.next_attempt_at <= clock_timestamp())
-""")
+"""
 
-_COUNT = text("""
+_COUNT = """
 SELECT r.state, count(*), extract(epoch FROM min(r.next_attempt_at) - clock_timestamp())::float8
-FROM recipients r JOIN emails e ON e.id = r.email_id WHERE e.job_id = :job_id GROUP BY r.state
-""")
+FROM recipients r JOIN emails e ON e.id = r.email_id WHERE e.job_id = %(job_id)s GROUP BY r.state
+"""
 
-_LAST_WORDS = text("""
+_LAST_WORDS = """
 SELECT r.reply_code, r.reply_text FROM recipients r JOIN emails e ON e.id = r.email_id
-WHERE e.job_id = :job_id AND r.reply_text IS NOT NULL ORDER BY r.replied_at DESC, r.id DESC LIMIT 1
-""")
+WHERE e.job_id = %(job_id)s AND r.reply_text IS NOT NULL ORDER BY r.replied_at DESC, r.id DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +132,15 @@ class Standing:
 class MailLedger:
     """Writes for one attempt. What it raises when the claim is lost, `Cancelled`, everybody who waits gets."""
 
-    def __init__(self, context: JobContext) -> None:
+    def __init__(self, context: JobContext, database: MailDatabase) -> None:
         self._context = context
+        self._database = database
         self._waiting: list[tuple[Sequence[Outcome], asyncio.Future[set[UUID]]]] = []
         self._flushing: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         """Settle what an earlier attempt left, and who has been suppressed since."""
-        await self._insist(lambda: self._execute(_BEGIN, job_id=self._context.job_id))
+        await self._write(_BEGIN, {})
 
     async def record(self, outcomes: Sequence[Outcome]) -> set[UUID]:
         """Write outcomes, for as long as it takes; gives the recipients for whom that was still ours to do."""
@@ -140,26 +152,25 @@ class MailLedger:
 
     async def defer_all(self, reply: Reply) -> None:
         """Defer all that is due: their server cannot be reached."""
-        ids = await asyncio.to_thread(self._ids_due)
-        await self.record([Outcome(recipient_id, "deferred", reply) for recipient_id in ids])
+        rows = await self._rows(_DUE)
+        await self.record([Outcome(row[0], "deferred", reply) for row in rows])
 
     async def standing(self) -> Standing:
         """Read how the recipients stand."""
-        rows = await asyncio.to_thread(self._rows, _COUNT)
+        rows = await self._rows(_COUNT)
         due = [row[2] for row in rows if row[0] == "deferred" and row[2] is not None]
         return Standing({row[0]: row[1] for row in rows}, min(due, default=None))
 
     async def last_words(self) -> str:
         """Read what a server said last."""
-        rows = await asyncio.to_thread(self._rows, _LAST_WORDS)
+        rows = await self._rows(_LAST_WORDS)
         return " ".join(str(part) for part in rows[0] if part is not None) if rows else "nothing was said"
 
     async def _flush(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
-            outcomes = [outcome for each, _ in batch for outcome in each]
             try:
-                written = await self._insist(lambda outcomes=outcomes: self._write(outcomes))
+                written = await self._record([outcome for each, _ in batch for outcome in each])
             except BaseException as error:  # noqa: BLE001 - whoever waits is told, and raises it
                 for _, future in batch:
                     if not future.done():
@@ -170,47 +181,28 @@ class MailLedger:
                         future.set_result(written & {outcome.recipient_id for outcome in each})
         self._flushing = None
 
-    def _write(self, outcomes: Sequence[Outcome]) -> set[UUID]:
+    async def _record(self, outcomes: Sequence[Outcome]) -> set[UUID]:
         settings = self._context.settings
-        with self._context.session() as session:
-            self._context.guard(session)
-            written = session.execute(
-                _RECORD,
-                {
-                    "outcomes": json.dumps([_plain(outcome) for outcome in outcomes]),
-                    "job_id": self._context.job_id,
-                    "backoff": settings.mail_backoff_seconds,
-                    "cap": settings.mail_backoff_cap_seconds,
-                    "give_up": settings.mail_give_up.total_seconds(),
-                },
-            )
-            ids = {row[0] for row in written}
-            hard = [each.recipient_id for each in outcomes if each.state == "bounced" and each.reply.hard_bounce]
-            if hard:
-                session.execute(_SUPPRESS, {"ids": hard})
-        return ids
+        hard = [each.recipient_id for each in outcomes if each.state == "bounced" and each.reply.hard_bounce]
+        values = {
+            "outcomes": Jsonb([_plain(outcome) for outcome in outcomes]),
+            "hard": hard,
+            "backoff": settings.mail_backoff_seconds,
+            "cap": settings.mail_backoff_cap_seconds,
+            "give_up": settings.mail_give_up.total_seconds(),
+        }
+        return await self._write(_RECORD, values)
 
-    def _execute(self, statement: TextClause, **values: object) -> None:
-        with self._context.session() as session:
-            self._context.guard(session)
-            session.execute(statement, values)
-
-    def _ids_due(self) -> list[UUID]:
-        return [row[0] for row in self._rows(_DUE)]
-
-    def _rows(self, statement: TextClause) -> list[Any]:
-        with self._context.session() as session:
-            return list(session.execute(statement, {"job_id": self._context.job_id}))
-
-    async def _insist(self, write: Callable[[], _T]) -> _T:
+    async def _write(self, statement: LiteralString, values: dict[str, Any]) -> set[UUID]:
+        guarded = values | {"job_id": self._context.job_id, "fence": self._context.fence}
         # The server has spoken: losing its answer to a short absence of PostgreSQL would send the message twice.
-        pause = 0.05
-        while True:
-            try:
-                return await asyncio.to_thread(write)
-            except OperationalError:
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        [(mine, ids)] = await self._database.insist(statement, guarded)
+        if not mine:
+            raise Cancelled
+        return set(ids)
+
+    async def _rows(self, statement: LiteralString) -> list[Any]:
+        return await self._database.insist(statement, {"job_id": self._context.job_id})
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

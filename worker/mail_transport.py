@@ -6,20 +6,19 @@ import socket
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, LiteralString
-from weakref import WeakKeyDictionary
+from typing import LiteralString
 
 import psycopg
 
-from shared.database import connect
 from shared.mail_address import Mailbox
 from shared.mail_settings import EVERY_DOMAIN, SmtpServer
 from shared.settings import Settings
 from worker.dkim_signing import Signers
+from worker.mail_database import MailDatabase
 from worker.smtp_pool import SmtpPool
 
-_PLACE = "SELECT pg_try_advisory_lock(%s, %s)"
-_GIVE_BACK = "SELECT pg_advisory_unlock(%s, %s)"
+_PLACE = "SELECT pg_try_advisory_lock(%(key)s, %(number)s)"
+_GIVE_BACK = "SELECT pg_advisory_unlock(%(key)s, %(number)s)"
 
 
 class MailTransport:
@@ -27,10 +26,10 @@ class MailTransport:
 
     def __init__(self, settings: Settings) -> None:
         self.pool = SmtpPool(settings)
+        self.database = MailDatabase(settings)
         self.signers = Signers(settings)
         self._settings = settings
         self._servers = settings.smtp_servers
-        self._connection: psycopg.Connection[Any] | None = None
 
     def server_of(self, sender: Mailbox) -> SmtpServer:
         """Choose the server by the sender's domain."""
@@ -59,23 +58,32 @@ class MailTransport:
 
     def _ask(self, statement: LiteralString, key: int, number: int) -> bool:
         try:
-            if self._connection is None or self._connection.closed:
-                self._connection = connect(self._settings, "jobyard-mail")
-            row = self._connection.execute(statement, (key, number)).fetchone()
+            [(answer,)] = self.database.rows(statement, {"key": key, "number": number})
         except psycopg.OperationalError:
             # Without its connection the place is given back already, and none is worth waiting for PostgreSQL here.
-            if self._connection is not None:
-                self._connection.close()
             return False
-        return bool(row and row[0])
+        return answer
 
 
-_transports: WeakKeyDictionary[asyncio.AbstractEventLoop, MailTransport] = WeakKeyDictionary()
+_transports: dict[asyncio.AbstractEventLoop, tuple[MailTransport, asyncio.Task[None]]] = {}
 
 
 def transport_of_this_process(settings: Settings) -> MailTransport:
-    """Give what the running loop's earlier jobs left, or make it: never anything from before a fork."""
+    """Give what the running loop's earlier jobs left, or make it: never anything from before a fork.
+
+    Whoever closes the loop cancels its tasks first, and with them ends the connections.
+    """
     loop = asyncio.get_running_loop()
     if loop not in _transports:
-        _transports[loop] = MailTransport(settings)
-    return _transports[loop]
+        transport = MailTransport(settings)
+        _transports[loop] = transport, loop.create_task(_close_with_loop(loop, transport))
+    return _transports[loop][0]
+
+
+async def _close_with_loop(loop: asyncio.AbstractEventLoop, transport: MailTransport) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        del _transports[loop]
+        transport.database.close()
+        await transport.pool.close()

@@ -328,7 +328,7 @@ def test_the_servers_answer_outlasts_an_absence_of_postgresql(
     def end_connections() -> None:
         post.database.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name = 'jobyard-handler'"
+            " WHERE datname = current_database() AND application_name IN ('jobyard-handler', 'jobyard-mail')"
         )
 
     mail_server.before_data_reply = end_connections

@@ -1,0 +1,45 @@
+"""The connection on which a worker process reads and writes for its mail, kept from one job to the next."""
+
+import asyncio
+from typing import Any, LiteralString
+
+import psycopg
+
+from shared.database import connect
+from shared.settings import Settings
+
+_SHORTEST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+
+
+class MailDatabase:
+    """Executes single statements, each a transaction; a connection that was lost is opened anew."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._connection: psycopg.Connection[Any] | None = None
+
+    async def insist(self, statement: LiteralString, values: dict[str, Any]) -> list[Any]:
+        """Execute a statement and give its rows, for as long as PostgreSQL is away; it may be executed twice then."""
+        pause = _SHORTEST_PAUSE_SECONDS
+        while True:
+            try:
+                return await asyncio.to_thread(self.rows, statement, values)
+            except psycopg.OperationalError:
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def rows(self, statement: LiteralString, values: dict[str, Any]) -> list[Any]:
+        """Execute a statement and give its rows; raises `psycopg.OperationalError`."""
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._settings, "jobyard-mail")
+        try:
+            return self._connection.execute(statement, values, prepare=True).fetchall()
+        except psycopg.OperationalError:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
