@@ -6,7 +6,7 @@ So every single step is short, whatever it does with its values, and the limit o
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce, wraps
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from jinja2 import Environment, Undefined, pass_environment, pass_eval_context
 from jinja2.filters import FILTERS, make_attrgetter
@@ -19,6 +19,7 @@ from shared.mail_missing import Missing
 from shared.mail_templates import LARGEST_OUTPUT, TemplateFailed, TemplateTooLarge
 
 LONGEST_RANGE = 10_000
+_MOST_SHOWN = 8 * LARGEST_OUTPUT
 _ITEM = 8
 _DEEPEST = 32
 _LARGEST_INTEGER_BITS = 4096
@@ -30,6 +31,7 @@ _MOST_DIGITS = 3
 _PERCENT = re.compile(r"%(?:\([^()]*\))?[-+ #0]*\d{0,3}(?:\.\d{0,3})?[hlL]?[diouxXeEfFgGcrsa%]")
 _LONG_NUMBER = re.compile(rf"\d{{{_MOST_DIGITS + 1}}}")
 
+_JINJA = cast("dict[str, Callable[..., Any]]", FILTERS)
 _VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
 _SMALL = (int, float, type(None), range)
 _WHOLE = (str, *_SMALL, list, tuple, dict, *_VIEWS, Undefined)
@@ -88,12 +90,31 @@ def _require_room(size: int) -> None:
         raise TemplateTooLarge(f"The template makes a value of more than {LARGEST_OUTPUT} characters.")
 
 
+class Showing:
+    """Counts what one rendering shows: a macro keeps it all, escaped, before its size is looked at."""
+
+    room: ClassVar[int] = 0
+
+    @classmethod
+    def begin(cls) -> None:
+        """Begin a rendering."""
+        cls.room = _MOST_SHOWN
+
+
 def shown(value: object) -> object:
-    """Give what stands in the output for a value: nothing for null; raises `TemplateFailed` for what is not JSON."""
+    """Give what stands in the output for a value: nothing for null.
+
+    Raises `TemplateFailed` for what is not JSON, `TemplateTooLarge` when the rendering has shown too much.
+    """
+    if isinstance(value, str):
+        Showing.room -= len(value)
+        if Showing.room < 0:
+            raise TemplateTooLarge(f"The template shows more than {_MOST_SHOWN} characters.")
+        return value
     if value is None or type(value) is Undefined:
         # What an if without an else gives is no variable.
         return ""
-    if isinstance(value, str | int | float | Missing):
+    if isinstance(value, int | float | Missing):
         return value
     if isinstance(value, list | tuple | dict):
         return weighed(value)
@@ -234,14 +255,14 @@ def _format(value: object, *values: Any, **named: Any) -> Any:
 def _join(context: EvalContext, values: Iterable[object], d: str = "", attribute: str | int | None = None) -> Any:
     if attribute is not None:
         values = map(make_attrgetter(context.environment, attribute), values)
-    return FILTERS["join"](context, _fitting(values, len(d)), d)
+    return _JINJA["join"](context, _fitting(values, len(d)), d)
 
 
 @pass_eval_context
 def _replace(context: EvalContext, text: object, old: object, new: object, count: int | None = None) -> Any:
     # Any may be escaped on the way.
     _require_room(len(str(text)) + (str(text).count(str(old)) + 1) * len(str(new)))
-    return FILTERS["replace"](context, text, old, new, count)
+    return _JINJA["replace"](context, text, old, new, count)
 
 
 @pass_environment
@@ -293,16 +314,17 @@ def _weighing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _make_filters() -> dict[str, Callable[..., Any]]:
     own = {"format": _format, "join": _join, "replace": _replace, "sum": _sum}
-    narrow = dict.fromkeys(("batch", "center", "indent", "round", "slice", "urlize", "wordwrap"), _WIDEST)
+    narrow: dict[str, int] = dict.fromkeys(
+        ("batch", "center", "indent", "round", "slice", "urlize", "wordwrap"), _WIDEST
+    )
     narrow["tojson"] = _WIDEST_INDENT_OF_JSON
     # `attr` reaches what JSON does not have; the others give another text each time, or show how Python sees a value.
-    kept = {name: function for name, function in FILTERS.items() if name not in {"attr", "pprint", "random"}}
+    kept = {name: function for name, function in _JINJA.items() if name not in {"attr", "pprint", "random"}}
     kept |= own | {name: _narrow(kept[name], widest) for name, widest in narrow.items()}
     return {name: _weighing(name, function) for name, function in kept.items()}
 
 
 BOUNDED_FILTERS = _make_filters()
 
-_groupby = cast("Callable[..., list[object]]", FILTERS["groupby"])
-GROUP: type = type(_groupby(Environment(), [{"a": 1}], "a")[0])  # noqa: S701 - it renders nothing
+GROUP: type = type(_JINJA["groupby"](Environment(), [{"a": 1}], "a")[0])  # noqa: S701 - it renders nothing
 """What a list of `groupby` is made of."""

@@ -95,7 +95,13 @@ class Missing(Undefined):
         self.note()
         return 0
 
+    def __eq__(self, other: object) -> bool:
+        return self._false(other)
+
+    def __ne__(self, other: object) -> bool:
+        return self._false(other)
+
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _self
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __pow__ = __rpow__ = __pos__ = __neg__ = _self
     __call__ = __getitem__ = _self
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __bool__ = _false
+    __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __bool__ = _false

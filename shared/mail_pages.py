@@ -9,21 +9,34 @@ from inscriptis.model.config import ParserConfig
 
 from shared.mail_templates import LARGEST_OUTPUT, TemplateFailed, TemplateTooLarge
 
-_STYLE = re.compile(r"<style\b", re.IGNORECASE)
-_LARGEST_MATCHING = 100_000_000
+MOST_ELEMENTS = 5000
+"""With CSS to inline. The parser uses the stack for what is nested: 8 MiB are gone with 10,000 levels."""
+
+# The parser compares each attribute with all before it in its tag.
+_LARGEST_INLINED = 256 * 1024
+_LARGEST_MATCHING = 200_000_000
+_MOST_REOPENED = 2_000_000
+
+_CSS = re.compile(r"<style\b[^>]*>(.*?)(?:</style|\Z)", re.IGNORECASE | re.DOTALL)
+_ELEMENT = re.compile(r"<[a-z]", re.IGNORECASE)
+# What stays open at a paragraph's end is opened again in each that follows.
+_FORMATTING = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s/>]", re.IGNORECASE)
 
 # A mail program loads no stylesheet; ours neither. Media queries stay in a <style>, for programs that know them.
-_INLINER = CSSInliner(load_remote_stylesheets=False, keep_at_rules=True, keep_link_tags=False)
+_INLINER = CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
 _TEXT = ParserConfig(css=STRICT_CSS_PROFILE, display_links=True)
 
 
 def inline_css(page: str) -> str:
     """Move the rules of <style> into the elements; a page without is given back as it is.
 
-    Raises `TemplateTooLarge` for too many rules on too many elements, `TemplateFailed` for what cannot be read.
+    Nothing is loaded. Raises `TemplateTooLarge` for more elements or rules than can be matched in a moment, and
+    `TemplateFailed` for CSS that cannot be read.
     """
-    if not _STYLE.search(page):
+    css = sum(len(rules) for rules in _CSS.findall(page))
+    if not css:
         return page
+    _require_moderate(page, css)
     try:
         inlined = _INLINER.inline(page)
     except InlineError as error:
@@ -33,9 +46,26 @@ def inline_css(page: str) -> str:
     return inlined
 
 
-def text_of(page: str) -> str:
-    """Derive what a page says, with the targets of its links; raises `TemplateFailed` for one nested too deeply."""
+def _require_moderate(page: str, css: int) -> None:
+    # Nothing can break into the inliner, nor does it bound its memory.
+    if len(page) > _LARGEST_INLINED:
+        raise TemplateTooLarge(f"An html with a <style> may have {_LARGEST_INLINED} characters.")
+    elements = len(_ELEMENT.findall(page))
+    if elements > MOST_ELEMENTS:
+        raise TemplateTooLarge(f"An html with a <style> may have {MOST_ELEMENTS} elements.")
+    if elements * css > _LARGEST_MATCHING or elements * len(_FORMATTING.findall(page)) > _MOST_REOPENED:
+        raise TemplateTooLarge("The html has too much CSS, or too many links and the like, for so many elements.")
+
+
+def text_of(page: str) -> str | None:
+    """Derive what a page says, with the targets of its links; None when it says nothing.
+
+    Raises `TemplateFailed` for a page that is nested too deeply, `TemplateTooLarge`.
+    """
     try:
-        return get_text(page, _TEXT).strip("\n") + "\n"
+        text = get_text(page, _TEXT).strip("\n")
     except RecursionError:
         raise TemplateFailed("The html is nested too deeply to derive a text from it; give the template one.") from None
+    if len(text) > LARGEST_OUTPUT:
+        raise TemplateTooLarge(f"The text of the html has more than {LARGEST_OUTPUT} characters.")
+    return f"{text}\n" if text.strip() else None

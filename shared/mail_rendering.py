@@ -9,6 +9,7 @@ from jinja2 import Template, TemplateSyntaxError, meta
 from shared.cpu_limit import CpuTimeUp, within
 from shared.errors import JobyardError
 from shared.mail_address import is_one_line
+from shared.mail_bounds import Showing
 from shared.mail_missing import Absences, Missing
 from shared.mail_pages import inline_css, text_of
 from shared.mail_sandbox import Sandbox
@@ -65,6 +66,7 @@ def _limited(seconds: float, work: Callable[[], _T]) -> _T:
 
 def _render(source: TemplateSource, variables: Mapping[str, Any], *, finished: bool) -> Content:
     Missing.absences = absences = Absences(variables)
+    Showing.begin()
     try:
         subject, text, html = (_render_part(part, getattr(source, part), variables) for part in TemplateSource._fields)
     finally:

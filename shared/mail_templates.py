@@ -98,7 +98,7 @@ def check_source(source: TemplateSource) -> list[str]:
 
 
 def render(source: TemplateSource, variables: Mapping[str, Any], *, finished: bool = True) -> Content:
-    """Make the texts of a message from variables that are JSON; only in the main thread, within a second of CPU time.
+    """Make the texts of a message from variables that are JSON; only in the main thread, within 2 s of CPU time.
 
     Finished, the page's CSS is inlined and a text is derived from it when the template has none. Raises
     `TemplateVariablesMissing`, `TemplateFailed`, `TemplateTooSlow`, `TemplateTooLarge`, `TemplateNotValid`.
