@@ -26,6 +26,7 @@ from api.routes import (
     images,
     jobs,
     limits,
+    mailings,
     notifications,
     suppressions,
     unsubscribe,
@@ -63,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(users.router)
     app.include_router(emails.router)
     app.include_router(notifications.router)
+    app.include_router(mailings.router)
     app.include_router(email_templates.router)
     app.include_router(suppressions.router)
     app.include_router(unsubscribe.router)

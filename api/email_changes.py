@@ -4,20 +4,21 @@ Both lock the job that delivers the e-mail before the e-mail itself, as an attem
 what they find is settled, and what they write is seen before the next message goes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, LiteralString
+from typing import Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
-from psycopg.rows import tuple_row
+from psycopg.rows import scalar_row, tuple_row
 
 from api.email_shapes import Email
 from api.emails import read_email
 from api.mail_jobs import mail_job
 from api.resources import Resources
 from shared.errors import EmailNotFound, IllegalTransition
-from shared.job_queue import cancel_job, enqueue
+from shared.job_queue import cancel_jobs, enqueue
 from shared.job_row import JobRow
 from shared.mail_models import UNSETTLED
 
@@ -29,17 +30,18 @@ SELECT job_id, mailing_id, cancelled_at,
 FROM emails WHERE id = %s AND owner_id = %s FOR NO KEY UPDATE
 """
 _STATES = "SELECT state FROM recipients WHERE email_id = %s"
-_CANCEL_EMAIL = "UPDATE emails SET cancelled_at = clock_timestamp() WHERE id = %s"
+_CANCEL_EMAILS = "UPDATE emails SET cancelled_at = clock_timestamp() WHERE id = ANY(%s)"
 _CANCEL_RECIPIENTS = """
 UPDATE recipients SET state = 'cancelled', next_attempt_at = NULL
-WHERE email_id = %s AND state IN ('queued', 'deferred')
+WHERE email_id = ANY(%s) AND state IN ('queued', 'deferred')
 """
-_UNSETTLED = """
-SELECT EXISTS (SELECT 1 FROM emails JOIN recipients ON recipients.email_id = emails.id
-               WHERE emails.job_id = %s AND recipients.state IN ('queued', 'sending', 'deferred'))
+_SETTLED_JOBS = """
+SELECT id FROM unnest(%s::uuid[]) AS job (id)
+WHERE NOT EXISTS (SELECT 1 FROM emails JOIN recipients ON recipients.email_id = emails.id
+                  WHERE emails.job_id = job.id AND recipients.state IN ('queued', 'sending', 'deferred'))
 """
 _RESCHEDULE = "UPDATE emails SET job_id = %s, send_at = coalesce(%s, clock_timestamp()) WHERE id = %s"
-_OTHERS = "SELECT EXISTS (SELECT 1 FROM emails WHERE job_id = %s)"
+_ANY_LEFT = "SELECT EXISTS (SELECT 1 FROM emails WHERE job_id = %s)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,31 @@ async def cancel_email(resources: Resources, owner_id: UUID, email_id: UUID) -> 
 
     A message that is being handed to the mail server goes on its way; should that fail, it is not sent again.
     """
-    cancelled: JobRow | None = None
+    cancelled: list[JobRow] = []
     async with resources.ledger.connection() as connection, connection.transaction():
         email = await _lock(connection, owner_id, email_id)
         if not email.is_unsettled and not email.was_cancelled:
             raise IllegalTransition("Nothing is left to cancel: the e-mail has gone, or will not go.")
         if email.is_unsettled and email.cancelled_at is None:
-            await connection.execute(_CANCEL_EMAIL, (email_id,))
-            await connection.execute(_CANCEL_RECIPIENTS, (email_id,))
-            if email.job_id is not None and not await _is_there(connection, _UNSETTLED, email.job_id):
-                cancelled = await cancel_job(connection, owner_id, email.job_id)
+            job_ids = [] if email.job_id is None else [email.job_id]
+            cancelled = await cancel_unsent(connection, owner_id, [email_id], job_ids)
     await _publish(resources, cancelled)
     return await read_email(resources, owner_id, email_id)
+
+
+async def cancel_unsent(
+    connection: AsyncConnection[Any], owner_id: UUID, email_ids: Sequence[UUID], job_ids: Sequence[UUID]
+) -> list[JobRow]:
+    """Cancel e-mails, and those of the jobs that then have nothing left to deliver; gives these.
+
+    The caller has locked the jobs, which are all that deliver these e-mails, and found e-mails that are not settled.
+    """
+    await connection.execute(_CANCEL_EMAILS, (email_ids,))
+    await connection.execute(_CANCEL_RECIPIENTS, (email_ids,))
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(_SETTLED_JOBS, (job_ids,))
+        settled: list[UUID] = await cursor.fetchall()
+    return await cancel_jobs(connection, owner_id, settled)
 
 
 async def reschedule_email(resources: Resources, owner_id: UUID, email_id: UUID, send_at: datetime | None) -> Email:
@@ -94,7 +109,7 @@ async def reschedule_email(resources: Resources, owner_id: UUID, email_id: UUID,
 
     It gets a job of its own. Its `send_at` is never null then: how long it is tried, and its date, go by that.
     """
-    cancelled: JobRow | None = None
+    cancelled: list[JobRow] = []
     async with resources.ledger.connection() as connection, connection.transaction():
         email = await _lock(connection, owner_id, email_id)
         if not email.is_untried or email.job_id is None:
@@ -105,8 +120,8 @@ async def reschedule_email(resources: Resources, owner_id: UUID, email_id: UUID,
         )  # fmt: skip
         await enqueue(connection, new)
         await connection.execute(_RESCHEDULE, (new.id, send_at, email_id))
-        if not await _is_there(connection, _OTHERS, email.job_id):
-            cancelled = await cancel_job(connection, owner_id, email.job_id)
+        if not await _delivers_others(connection, email.job_id):
+            cancelled = await cancel_jobs(connection, owner_id, [email.job_id])
     resources.nudger.nudge()
     await _publish(resources, cancelled)
     return await read_email(resources, owner_id, email_id)
@@ -130,12 +145,12 @@ async def _lock(connection: AsyncConnection[Any], owner_id: UUID, email_id: UUID
     raise EmailNotFound("No such e-mail.")
 
 
-async def _is_there(connection: AsyncConnection[Any], statement: LiteralString, job_id: UUID) -> bool:
-    cursor = await connection.execute(statement, (job_id,))
+async def _delivers_others(connection: AsyncConnection[Any], job_id: UUID) -> bool:
+    cursor = await connection.execute(_ANY_LEFT, (job_id,))
     found = await cursor.fetchone()
     return found is not None and found[0]
 
 
-async def _publish(resources: Resources, job: JobRow | None) -> None:
-    if job is not None:
+async def _publish(resources: Resources, jobs: Sequence[JobRow]) -> None:
+    for job in jobs:
         await resources.changes.publish(job.id, job.version)

@@ -8,7 +8,7 @@ from shared.ids import new_id
 
 LONGEST_HEADERS_BYTES = 32 * 1024
 LARGEST_JSON_BYTES = 1024 * 1024
-LARGER_JSON_BYTES = {"/v1/emails/batch": 10 * 1024 * 1024}
+LARGER_JSON_BYTES = {"/v1/emails/batch": 10 * 1024 * 1024, "/v1/mailings": 20 * 1024 * 1024}
 """Of paths where more is asked for at once; their routes read the body after they know the caller."""
 _LONGEST_REQUEST_ID = 64
 _TOO_LARGE = "Body too large"

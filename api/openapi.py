@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from api.job_bodies import JobBody
 from api.job_openapi import BODY_SCHEMA
+from api.mailing_bodies import MailingBody
 from api.problems import Problem
 
 DESCRIPTION = """
@@ -25,7 +26,9 @@ def describe(app: FastAPI, bodies: TypeAdapter[JobBody]) -> dict[str, Any]:
         document = get_openapi(
             title="Jobyard", version=app.version, description=DESCRIPTION, routes=app.routes, tags=app.openapi_tags
         )
-        _, schemas = models_json_schema([(Problem, "serialization")], ref_template="#/components/schemas/{model}")
+        _, schemas = models_json_schema(
+            [(Problem, "serialization"), (MailingBody, "validation")], ref_template="#/components/schemas/{model}"
+        )
         body = bodies.json_schema(ref_template="#/components/schemas/{model}")
         document["components"]["schemas"] |= schemas["$defs"] | body.pop("$defs", {}) | {BODY_SCHEMA: body}
         for unused in ("HTTPValidationError", "ValidationError"):

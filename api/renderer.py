@@ -4,7 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -93,9 +93,13 @@ class Renderer:
         return [content.subject for content in _all_made(await self.render_each(source, variables, "subject"))]
 
     async def render_each(
-        self, source: TemplateSource, variables: Sequence[dict[str, Any]], kept: Kept = "finished"
+        self,
+        source: TemplateSource,
+        variables: Sequence[dict[str, Any]],
+        kept: Kept = "finished",
+        shared: Mapping[str, Any] | None = None,
     ) -> list[Content | TemplateError]:
-        """Give for each of the variables what it makes, or its error.
+        """Give for each of the variables, beside those that all share, what it makes, or its error.
 
         Together they may take 30 seconds and make 64 Mi characters: those beyond get the error of that.
         """
@@ -104,7 +108,7 @@ class Renderer:
         while len(made) < len(variables) and together.error is None:
             piece = variables[len(made) : len(made) + together.chunk]
             try:
-                seconds, done = await self._call(render_some, source, piece, kept)
+                seconds, done = await self._call(render_some, source, shared or {}, piece, kept)
             except _ChildDied as death:
                 together.note(death)
             else:

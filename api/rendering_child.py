@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
@@ -51,14 +51,14 @@ def check_one(source: TemplateSource) -> list[str]:
 
 
 def render_some(
-    source: TemplateSource, variables: Sequence[dict[str, Any]], kept: Kept
+    source: TemplateSource, shared: Mapping[str, Any], variables: Sequence[dict[str, Any]], kept: Kept
 ) -> list[Content | TemplateError]:
     """Render for the first of the variables at least, and for more of them while the turn lasts."""
     until = time.monotonic() + TURN_SECONDS
     room = TURN_CHARACTERS
     made: list[Content | TemplateError] = []
     for each in variables:
-        content = _attempt(source, each, kept)
+        content = _attempt(source, {**shared, **each}, kept)
         if isinstance(content, Content):
             if kept == "subject":
                 content = Content(content.subject, None, None)

@@ -108,6 +108,7 @@ WHERE owner_id = %(owner_id)s AND NOT cancel_requested AND state IN ('scheduled'
 """  # noqa: S608 - a constant of this module
 _CANCEL_ONE = f"{_CANCEL} AND id = %(id)s RETURNING {COLUMNS}"
 _CANCEL_MANY = f"{_CANCEL} AND id = ANY(%(ids)s)"
+_CANCEL_AND_READ = f"{_CANCEL_MANY} RETURNING {COLUMNS}"
 
 _READ = f"SELECT {COLUMNS} FROM jobs WHERE id = %(id)s AND owner_id = %(owner_id)s"  # noqa: S608 - constants of this module
 
@@ -233,6 +234,13 @@ async def cancel_job(connection: AsyncConnection[Any], owner_id: UUID, job_id: U
     async with connection.cursor(row_factory=args_row(JobRow)) as cursor:
         await cursor.execute(_CANCEL_ONE, {"id": job_id, "owner_id": owner_id})
         return await cursor.fetchone()
+
+
+async def cancel_jobs(connection: AsyncConnection[Any], owner_id: UUID, job_ids: Sequence[UUID]) -> list[JobRow]:
+    """Cancel an owner's jobs as `cancel_job` does, which the caller has locked; gives those there was work for."""
+    async with connection.cursor(row_factory=args_row(JobRow)) as cursor:
+        await cursor.execute(_CANCEL_AND_READ, {"ids": list(job_ids), "owner_id": owner_id})
+        return await cursor.fetchall()
 
 
 def cancel_jobs_in_worker(connection: Connection[Any], owner_id: UUID, job_ids: Sequence[UUID]) -> int:

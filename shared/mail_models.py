@@ -95,7 +95,10 @@ class Recipient(Base):
 
 
 class Mailing(Base):
-    """Is one template for many recipients, each with variables and a message of its own; it keeps the texts of then."""
+    """Is one template for many recipients, each with variables and a message of its own; it keeps the texts of then.
+
+    `variables` are those that all share; of two with one name the e-mail's own counts.
+    """
 
     __tablename__ = "mailings"
     __table_args__ = (Index("ix_mailings_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),)
@@ -106,6 +109,7 @@ class Mailing(Base):
     subject: Mapped[str]
     text: Mapped[str | None]
     html: Mapped[str | None]
+    variables: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
     sender: Mapped[str]
     recipients: Mapped[int]
     tags: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))

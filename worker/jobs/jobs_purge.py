@@ -1,4 +1,4 @@
-"""`jobs.purge`: forgets jobs that ended long ago. Their attempts and e-mails go with them, their files stay."""
+"""`jobs.purge`: forgets jobs that ended long ago. Attempts, e-mails and emptied mailings go with them, files stay."""
 
 from datetime import timedelta
 
