@@ -3,6 +3,7 @@
 The numbers below bound how long a frozen or half-open Redis can hold a process up; see docs/decisions.
 """
 
+import sys
 from typing import Any, cast
 
 from celery import Celery, signals
@@ -12,7 +13,8 @@ from kombu.transport import TRANSPORT_ALIASES
 from shared.job_kind import QUEUES, JobKind, load_job_kinds
 from shared.logs import configure_logging
 from shared.memory_cap import cap_memory
-from shared.settings import Settings, get_settings
+from shared.settings import Settings, environment_name, get_settings
+from worker.dkim_signing import DkimKeyNotUsable, Signers
 from worker.presence import connect_presence
 from worker.publisher import ORDINARY, URGENT
 from worker.runner import JobFailed, Runner
@@ -107,6 +109,13 @@ def _add_tick(app: Celery, runner: Runner) -> None:
 
 
 def _connect_signals(runner: Runner, settings: Settings) -> None:
+    def check_keys(**_: object) -> None:
+        try:
+            Signers(settings)
+        except DkimKeyNotUsable as error:
+            # Else mail would wait for a key that nobody misses.
+            sys.exit(f"{environment_name('dkim_keys')}: {error}")
+
     def begin_child(**_: object) -> None:
         cap_memory(settings.worker_memory_bytes)
         runner.begin_child()
@@ -118,6 +127,7 @@ def _connect_signals(runner: Runner, settings: Settings) -> None:
         configure_logging(settings)
 
     # weak=False: nothing else keeps these closures alive.
+    cast("Any", signals.worker_init).connect(check_keys, weak=False)
     cast("Any", signals.worker_process_init).connect(begin_child, weak=False)
     cast("Any", signals.worker_shutting_down).connect(announce_stop, weak=False)
     cast("Any", signals.setup_logging).connect(set_up_logging, weak=False)

@@ -1,6 +1,9 @@
 """Signatures hold for what was signed and for nothing else; a key that cannot sign is found out at once."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from tests.messages import ANN, ONE_LINE, make_message, write
 from worker.dkim_signing import DkimKeyNotUsable, Signers, relaxed_body, relaxed_field
 from worker.mail_message import Attachment, compose
 
+ROOT = Path(__file__).resolve().parents[2]
 TOO_SHORT = b"""-----BEGIN PRIVATE KEY-----
 MIIB5AIBADANBgkqhkiG9w0BAQEFAASCAc4wggHKAgEAAmEAq9VMRCrdNTNGPs52
 9+onbCfF975taQzBBLbeTY0gXHL14mLPasCGXCXSn8Q14cXamXwme3qg06bU8Y9i
@@ -176,3 +180,15 @@ def test_a_key_that_cannot_sign_is_named_and_never_shown(tmp_path: Path, key: rs
     for domain, selector in (("exa mple.org", "s1"), ("example.org", "s 1"), ("example.org", "s1; d=example.com")):
         with pytest.raises(DkimKeyNotUsable, match=r"domain|selector"):
             Signers(MailSettings.model_validate({"dkim_keys": [f"{domain}:{selector}:{path}"]}))
+
+
+def test_a_worker_does_not_start_with_a_key_that_it_cannot_use(tmp_path: Path) -> None:
+    key = tmp_path / "dkim.pem"
+    key.write_text("no key")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "JOBYARD_DKIM_KEYS": f"example.org:s:{key}"}
+    command = [sys.executable, "-m", "celery", "-A", "worker.main", "worker", "--without-gossip"]
+    ended = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].startswith("JOBYARD_DKIM_KEYS: the DKIM key of example.org")
