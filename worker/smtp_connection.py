@@ -186,6 +186,9 @@ class MailConnection:
     def close(self) -> None:
         """Close the connection as it is."""
         self.broken = True
+        # Not close(): that waits for the server to read what is still to be written.
+        if isinstance(self._client.transport, asyncio.WriteTransport):
+            self._client.transport.abort()
         self._client.close()
 
     @contextmanager

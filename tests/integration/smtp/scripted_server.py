@@ -33,7 +33,8 @@ class ScriptedServer:
 
     `script` has the answers by step (connect, ehlo, mail, rcpt, data, dot, rset, noop, quit), used up in order; when
     none is left, the usual one is given. `DROP` hangs up and `STALL` says nothing. `most` conversations are had at a
-    time, the next is greeted with 421. `body_bytes` is how much of a message is read before hanging up.
+    time, the next is greeted with 421. `body_bytes` is how much of a message is read before hanging up;
+    one that does not read on reads nothing of it, and waits.
     `before_dot` is called in a thread before a message is answered.
     """
 
@@ -41,6 +42,7 @@ class ScriptedServer:
     extensions: tuple[bytes, ...] = (b"8BITMIME", b"SMTPUTF8", b"SIZE 100000000")
     most: int = 1000
     body_bytes: int | None = None
+    reads_on: bool = True
     before_dot: Callable[[], None] | None = None
     tls: ssl.SSLContext | None = None
     talks: list[Talk] = field(default_factory=list[Talk])
@@ -76,7 +78,7 @@ class ScriptedServer:
 
     def close(self) -> None:
         """Listen no more, and hang up."""
-        self._server.close()
+        self._loop.call_soon_threadsafe(self._server.close)
         self.hang_up()
 
     def hang_up(self) -> None:
@@ -100,7 +102,7 @@ class ScriptedServer:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         # What was closed is only closed in the loop's next turns.
-        for _ in range(3):
+        for _ in range(5):
             await asyncio.sleep(0)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -148,6 +150,8 @@ class ScriptedServer:
         if self.body_bytes is not None:
             await reader.readexactly(self.body_bytes)
             raise ConnectionAbortedError
+        if not self.reads_on:
+            await asyncio.Event().wait()
         message = b"\r\n"
         while not message.endswith(_END):
             message += await reader.read(_SMALL_BUFFER)
