@@ -5,7 +5,9 @@ import re
 from css_inline import CSSInliner, InlineError
 from inscriptis import get_text
 from inscriptis.css_profiles import STRICT_CSS_PROFILE
+from inscriptis.html_properties import Display
 from inscriptis.model.config import ParserConfig
+from inscriptis.model.html_element import HtmlElement
 
 from shared.mail_templates import LARGEST_OUTPUT, TemplateFailed, TemplateTooLarge
 
@@ -18,6 +20,7 @@ _LARGEST_MATCHING = 200_000_000
 _MOST_REOPENED = 2_000_000
 
 _CSS = re.compile(r"<style\b[^>]*>(.*?)(?:</style|\Z)", re.IGNORECASE | re.DOTALL)
+_HIDDEN = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.IGNORECASE)
 _ELEMENT = re.compile(r"<[a-z]", re.IGNORECASE)
 # What stays open at a paragraph's end is opened again in each that follows.
 _FORMATTING = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s/>]", re.IGNORECASE)
@@ -25,6 +28,15 @@ _FORMATTING = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong
 # A mail program loads no stylesheet; ours neither. Media queries stay in a <style>, for programs that know them.
 _INLINER = CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
 _TEXT = ParserConfig(css=STRICT_CSS_PROFILE, display_links=True)
+
+
+def _hide(style: str, element: HtmlElement) -> None:
+    if _HIDDEN.search(style):
+        element.display = Display.none
+
+
+# Of styles only what hides something. A page's paddings are no text's, and a page could ask for any number of spaces.
+_TEXT.attribute_handler.attribute_mapping = {"style": _hide}
 
 
 def inline_css(page: str) -> str:

@@ -204,3 +204,23 @@ except TemplateError as error:
 def test_a_macro_does_not_keep_more_than_may_be_shown() -> None:
     ended = subprocess.run([sys.executable, "-c", GREEDY], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     assert ended.stdout.split() == ["template_too_large", "True"]
+
+
+def test_what_a_page_hides_is_not_said_and_its_paddings_are_no_spaces() -> None:
+    page = "<style>.pre {display: none !important}</style><div class=pre>hidden</div><p style='padding-left:9em'>x</p>"
+    assert render_page(page).text == "x\n"
+    assert render_page("<img src=x>").text is None
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        # Nested so deeply, the inliner ends its process.
+        "{% for i in range(9999) %}<div>{% endfor %}{% for i in range(2500) %}<div>{% endfor %}",
+        "<p>{% for i in range(2000) %}<b a={{ i }}>{% endfor %}</p>{% for i in range(2000) %}<p>x{% endfor %}",
+        "<style>{% for i in range(9000) %}p{color:red}{% endfor %}</style>{% for i in range(4000) %}<p>{% endfor %}",
+    ],
+)
+def test_a_page_is_too_much_for_the_inliner(page: str) -> None:
+    with pytest.raises(TemplateTooLarge):
+        render_page(f"<style>p{{color:red}}</style>{page}")
