@@ -14,6 +14,7 @@ PATIENCE_SECONDS = 20.0
 DROP = b"<drop>"
 STALL = b"<stall>"
 OK = b"250 2.0.0 OK\r\n"
+CLOSING = b"421 4.3.2 Shutting down\r\n"
 _USUAL = {"connect": b"220 mail.example.com\r\n", "data": b"354 Go ahead\r\n", "quit": b"221 2.0.0 Bye\r\n"}
 _END = b"\r\n.\r\n"
 _SMALL_BUFFER = 64 * 1024
@@ -154,7 +155,10 @@ class ScriptedServer:
             await asyncio.Event().wait()
         message = b"\r\n"
         while not message.endswith(_END):
-            message += await reader.read(_SMALL_BUFFER)
+            read = await reader.read(_SMALL_BUFFER)
+            if not read:
+                raise ConnectionAbortedError
+            message += read
         talk.messages.append(message.removeprefix(b"\r\n"))
         self._note(0)
         if self.before_dot is not None:

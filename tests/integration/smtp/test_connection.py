@@ -7,11 +7,10 @@ import pytest
 
 from shared.settings import Settings
 from tests.integration.smtp.conftest import ANN, BEN, CONTENT, SHORT_SECONDS, connected, send
-from tests.integration.smtp.scripted_server import DROP, STALL, ScriptedServer
+from tests.integration.smtp.scripted_server import CLOSING, DROP, STALL, ScriptedServer
 from worker.smtp_connection import MailConnection, MailServerAway, OutcomeUnknown
 
 BEFORE = ("connect", "ehlo", "mail", "rcpt", "data")
-CLOSING = b"421 4.3.2 Shutting down\r\n"
 MALFORMED = (b"hello\r\n", b"99 OK\r\n", b"250-" + b"x" * 9000 + b"\r\n", b"250-x\r\n" * 6000, b"777 OK\r\n")
 # More than what the kernels keep between the two.
 MUCH = 16 * 1024 * 1024
