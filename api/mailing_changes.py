@@ -15,7 +15,7 @@ from psycopg.rows import scalar_row
 
 from api.email_changes import cancel_unsent
 from api.mailing_shapes import Mailing
-from api.mailings import MailingNotFound, read_mailing
+from api.mailings import RECIPIENTS_OF_MAILING, MailingNotFound, read_mailing
 from api.resources import Resources
 from shared.errors import IllegalTransition
 from shared.job_row import JobRow
@@ -27,10 +27,11 @@ _JOB_IDS = "SELECT DISTINCT job_id FROM emails WHERE mailing_id = %s AND job_id 
 # In the order in which everyone locks many jobs. What is over has nothing that could still go, or go to another job.
 _LOCK_JOBS = "SELECT id FROM jobs WHERE id = ANY(%s) AND finished_at IS NULL ORDER BY id FOR NO KEY UPDATE"
 _LOCK = "SELECT cancelled_at FROM mailings WHERE id = %s AND owner_id = %s FOR NO KEY UPDATE"
-_UNSETTLED = """
-SELECT emails.id FROM emails JOIN recipients ON recipients.email_id = emails.id
-WHERE emails.mailing_id = %s AND emails.cancelled_at IS NULL AND recipients.state IN ('queued', 'sending', 'deferred')
-"""
+_UNSETTLED = f"""
+SELECT unsettled.id FROM (SELECT %s::uuid AS id) AS mailing, LATERAL (
+    SELECT emails.id FROM {RECIPIENTS_OF_MAILING}
+        AND emails.cancelled_at IS NULL AND recipients.state IN ('queued', 'sending', 'deferred')) AS unsettled
+"""  # noqa: S608 - a constant
 _CANCEL = "UPDATE mailings SET cancelled_at = clock_timestamp() WHERE id = %s"
 
 
