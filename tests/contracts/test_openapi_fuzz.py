@@ -72,9 +72,10 @@ def makers(client: TestClient, settings: Settings, owner: Owner, stranger: Owner
         assert answer.is_success
         return answer.json()
 
-    def make_preset() -> str:
-        body = {"renditions": [{"width": 8}]}
-        assert client.put("/v1/image-presets/web", json=body, headers=owner.headers).is_success
+    def make_named() -> str:
+        preset, template = {"renditions": [{"width": 8}]}, {"subject": "s", "text": "{{ x|default(1) }}"}
+        for path, body in (("image-presets", preset), ("email-templates", template)):
+            assert client.put(f"/v1/{path}/web", json=body, headers=owner.headers).is_success
         return "web"
 
     cancelled, queues = cycle([False, True]), cycle(QUEUES)
@@ -91,7 +92,7 @@ def makers(client: TestClient, settings: Settings, owner: Owner, stranger: Owner
         "job_id": make_job,
         "upload_id": make_upload,
         "file_id": lambda: post("/v1/files", content=PNG)["id"],
-        "name": make_preset,
+        "name": make_named,
         # Somebody else, or soon nothing could be stored any more.
         "user_id": lambda: str(stranger.id),
         "queue": lambda: next(queues),
