@@ -14,7 +14,6 @@ from shared.mail_templates import LARGEST_OUTPUT, TemplateFailed, TemplateTooLar
 MOST_ELEMENTS = 5000
 """With CSS to inline. The parser uses the stack for what is nested: 8 MiB are gone with 10,000 levels."""
 
-# The parser compares each attribute with all before it in its tag.
 _LARGEST_INLINED = 256 * 1024
 _LARGEST_MATCHING = 200_000_000
 _MOST_REOPENED = 2_000_000
@@ -24,6 +23,12 @@ _HIDDEN = re.compile(r"(?:^|;)\s*display\s*:\s*none\b", re.IGNORECASE)
 _ELEMENT = re.compile(r"<[a-z]", re.IGNORECASE)
 # What stays open at a paragraph's end is opened again in each that follows.
 _FORMATTING = re.compile(r"<(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\s/>]", re.IGNORECASE)
+
+# Parsers compare each attribute with all before it in its tag: thousands take minutes. Read as HTML's standard says.
+_CROWDED = re.compile(
+    r"""<[a-z][^\s/>]*+(?:(?>[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*"|'[^']*'|[^\s>"'][^\s>]*+)?)?)){1000}""",
+    re.IGNORECASE,
+)
 
 # A mail program loads no stylesheet; ours neither. Media queries stay in a <style>, for programs that know them.
 _INLINER = CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
@@ -42,9 +47,11 @@ _TEXT.attribute_handler.attribute_mapping = {"style": _hide}
 def inline_css(page: str) -> str:
     """Move the rules of <style> into the elements; a page without is given back as it is.
 
-    Nothing is loaded. Raises `TemplateTooLarge` for more elements or rules than can be matched in a moment, and
-    `TemplateFailed` for CSS that cannot be read.
+    Nothing is loaded. Raises `TemplateTooLarge` for more elements, attributes or rules than can be read and matched in
+    a moment, and `TemplateFailed` for CSS that cannot be read.
     """
+    if _CROWDED.search(page):
+        raise TemplateTooLarge("An element of the html may have 1000 attributes.")
     css = sum(len(rules) for rules in _CSS.findall(page))
     if not css:
         return page
@@ -70,7 +77,7 @@ def _require_moderate(page: str, css: int) -> None:
 
 
 def text_of(page: str) -> str | None:
-    """Derive what a page says, with the targets of its links; None when it says nothing.
+    """Derive what a page says that `inline_css` gave, with the targets of its links; None when it says nothing.
 
     Raises `TemplateFailed` for a page that is nested too deeply, `TemplateTooLarge`.
     """

@@ -224,3 +224,11 @@ def test_what_a_page_hides_is_not_said_and_its_paddings_are_no_spaces() -> None:
 def test_a_page_is_too_much_for_the_inliner(page: str) -> None:
     with pytest.raises(TemplateTooLarge):
         render_page(f"<style>p{{color:red}}</style>{page}")
+
+
+@pytest.mark.parametrize("attribute", [" a{}=1", " a{}", "/a{}", " a{} = '>'", 'a{}="<p>"', " a{}=", "\na{}='\"'"])
+def test_an_element_with_thousands_of_attributes_is_refused(attribute: str) -> None:
+    page = "<p " + "".join(attribute.format(number) for number in range(9000)) + ">x"
+    with pytest.raises(TemplateTooLarge, match="attributes"):
+        render_page("{{ v|safe }}", v=page)
+    assert render_page("{{ v|safe }}", v='<p a="' + "b = 1 > " * 9000 + '">x').text == "x\n"
