@@ -182,6 +182,7 @@ class SmtpPool:
 
     async def close(self) -> None:
         """End all connections that nobody is using."""
+        unused = [(line, kept) for line in self._lines.values() for kept in line.free]
         for line in self._lines.values():
-            while line.free:
-                await self._drop(line, line.free.pop())
+            line.free.clear()
+        await asyncio.gather(*(self._drop(line, kept) for line, kept in unused))

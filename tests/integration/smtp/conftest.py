@@ -1,7 +1,9 @@
 """Settings without PostgreSQL and Redis, a scripted server, and a way to have one conversation with it."""
 
-from collections.abc import AsyncGenerator, Iterator
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,8 @@ ANN, BEN = parse_mailbox("ann@example.org"), parse_mailbox("ben@example.org")
 CONTENT = b"Subject: Hello\r\n\r\nHi.\r\n"
 # Long enough for a busy machine; only a test that waits for it to pass asks for less.
 PATIENT_SECONDS, SHORT_SECONDS = 20.0, 0.2
+
+Work = Callable[[SmtpPool], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
@@ -53,3 +57,31 @@ async def send(connection: MailConnection, *recipients: Mailbox, content: bytes 
     if any(reply.accepted for reply in replies):
         replies.append(await connection.transmit(content))
     return [f"{reply.code} {reply.text}" for reply in replies]
+
+
+def with_pool(settings: Settings, work: Work, **changes: float) -> None:
+    """Run something with a pool, whose line must have lost no place in the end, nor kept one after its close."""
+
+    async def run() -> None:
+        pool = SmtpPool(settings.model_copy(update=changes))
+        await work(pool)
+        lines = list(pool._lines.values())  # pyright: ignore[reportPrivateUsage]
+        for line in lines:
+            assert (line.opened, line.opening, line.called) == (len(line.free), 0, 0)
+            assert not any(not future.done() for future in line.waiting)
+        await pool.close()
+        assert all(line.opened == 0 for line in lines)
+
+    asyncio.run(run())
+
+
+async def post(pool: SmtpPool, server: ScriptedServer, messages: int = 1) -> None:
+    for _ in range(messages):
+        async with pool.connection(address_of(server)) as connection:
+            assert (await send(connection))[-1] == "250 OK"
+
+
+async def post_by_all(pool: SmtpPool, server: ScriptedServer, tasks: int, messages: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for _ in range(tasks):
+            group.create_task(post(pool, server, messages // tasks))

@@ -50,11 +50,14 @@ class ScriptedServer:
     now: int = 0
     most_at_once: int = 0
     turned_away: int = 0
+    stalled: int = 0
     port: int = 0
 
     def __enter__(self) -> Self:
         self._loop = asyncio.new_event_loop()
         self._changed = threading.Condition()
+        # One that nothing else refers to would be collected together with those who wait for it.
+        self._never = asyncio.Event()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(PATIENCE_SECONDS)
@@ -137,7 +140,9 @@ class ScriptedServer:
         usual = _USUAL.get(step, OK) if step != "ehlo" else self._hello()
         answer = self.script[step].pop(0) if self.script[step] else usual
         if answer == STALL:
-            await asyncio.Event().wait()
+            self.stalled += 1
+            self._note(0)
+            await self._never.wait()
         if answer != DROP:
             writer.write(answer)
             await writer.drain()
@@ -152,7 +157,7 @@ class ScriptedServer:
             await reader.readexactly(self.body_bytes)
             raise ConnectionAbortedError
         if not self.reads_on:
-            await asyncio.Event().wait()
+            await self._never.wait()
         message = b"\r\n"
         while not message.endswith(_END):
             read = await reader.read(_SMALL_BUFFER)

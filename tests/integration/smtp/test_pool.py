@@ -1,52 +1,19 @@
 """Connections that are kept and shared: their number, their age, their waiting line."""
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import pytest
 
 from shared.settings import Settings
-from tests.integration.smtp.conftest import SHORT_SECONDS, address_of, send
-from tests.integration.smtp.scripted_server import CLOSING, OK, STALL, ScriptedServer
-from worker import smtp_pool
-from worker.smtp_connection import MailServerAway
+from tests.integration.smtp.conftest import address_of, post_by_all, send, with_pool
+from tests.integration.smtp.scripted_server import CLOSING, ScriptedServer
 from worker.smtp_pool import SmtpPool
 
 TASKS, MESSAGES = 10, 100
-Work = Callable[[SmtpPool], Coroutine[Any, Any, None]]
-
-
-def with_pool(settings: Settings, work: Work, **changes: float) -> None:
-    """Run something with a pool, whose line must have lost no place in the end, nor kept one after its close."""
-
-    async def run() -> None:
-        pool = SmtpPool(settings.model_copy(update=changes))
-        await work(pool)
-        for line in pool._lines.values():
-            assert (line.opened, line.opening, line.called) == (len(line.free), 0, 0)
-            assert not any(not future.done() for future in line.waiting)
-        await pool.close()
-        assert all(line.opened == 0 for line in pool._lines.values())
-
-    asyncio.run(run())
-
-
-async def post(pool: SmtpPool, server: ScriptedServer, messages: int = 1) -> None:
-    for _ in range(messages):
-        async with pool.connection(address_of(server)) as connection:
-            assert (await send(connection))[-1] == "250 OK"
-
-
-async def post_by_all(pool: SmtpPool, server: ScriptedServer, tasks: int = TASKS, messages: int = MESSAGES) -> None:
-    async with asyncio.TaskGroup() as group:
-        for _ in range(tasks):
-            group.create_task(post(pool, server, messages // tasks))
 
 
 def test_a_few_connections_carry_many_messages(settings: Settings, server: ScriptedServer) -> None:
-    with_pool(settings, lambda pool: post_by_all(pool, server), smtp_connections=4)
+    with_pool(settings, lambda pool: post_by_all(pool, server, TASKS, MESSAGES), smtp_connections=4)
     assert len(server.messages) == MESSAGES
     assert server.most_at_once == len(server.talks) == 4
     assert min(len(talk.messages) for talk in server.talks) > 1
@@ -83,7 +50,7 @@ def test_a_connection_retires_after_its_messages(settings: Settings, server: Scr
 @pytest.mark.parametrize("most", [1, 3])
 def test_a_server_that_takes_fewer_gets_all_over_fewer(settings: Settings, server: ScriptedServer, most: int) -> None:
     server.most = most
-    with_pool(settings, lambda pool: post_by_all(pool, server), smtp_messages_per_connection=5)
+    with_pool(settings, lambda pool: post_by_all(pool, server, TASKS, MESSAGES), smtp_messages_per_connection=5)
     assert len(server.messages) == MESSAGES
     # Those of the first moment, and hardly any later.
     assert 0 < server.turned_away <= 2 * TASKS
