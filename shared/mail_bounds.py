@@ -5,12 +5,9 @@ So every single step is short, whatever it does with its values, and the limit o
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import reduce, wraps
 from typing import Any, ClassVar, cast
 
-from jinja2 import Environment, Undefined, pass_environment, pass_eval_context
-from jinja2.filters import FILTERS, make_attrgetter
-from jinja2.nodes import EvalContext
+from jinja2 import Environment, Undefined
 from jinja2.sandbox import SandboxedEscapeFormatter, SandboxedFormatter
 from jinja2.utils import Cycler, Joiner, Namespace
 from markupsafe import Markup
@@ -23,33 +20,22 @@ _MOST_SHOWN = 8 * LARGEST_OUTPUT
 _ITEM = 8
 _DEEPEST = 32
 _LARGEST_INTEGER_BITS = 4096
-_WIDEST = 1000
-_WIDEST_INDENT_OF_JSON = 8
-_LARGEST_LAYOUT = 32 * LARGEST_OUTPUT
+WIDEST = 1000
 _MOST_DIGITS = 3
 
 _PERCENT = re.compile(r"%(?:\([^()]*\))?[-+ #0]*\d{0,3}(?:\.\d{0,3})?[hlL]?[diouxXeEfFgGcrsa%]")
 _LONG_NUMBER = re.compile(rf"\d{{{_MOST_DIGITS + 1}}}")
 
-_JINJA = cast("dict[str, Callable[..., Any]]", FILTERS)
-_VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
-_SMALL = (int, float, type(None), range)
-_WHOLE = (str, *_SMALL, list, tuple, dict, *_VIEWS, Undefined)
-_FILTERED = (*_WHOLE, Iterator)
-_ITERATING = frozenset(
-    (
-        "batch", "d", "default", "dictsort", "first", "groupby", "join", "list", "map", "max", "min", "reject",
-        "rejectattr", "select", "selectattr", "slice", "sort", "sum", "unique",
-    )
-)  # fmt: skip
+VIEWS = (type({}.keys()), type({}.values()), type({}.items()))
+SMALL = (int, float, type(None), range)
 # What is iterated is made piece by piece.
-_PASSING = (*_SMALL, Missing, Iterator, Cycler, Joiner, Namespace)
+_PASSING = (*SMALL, Missing, Iterator, Cycler, Joiner, Namespace)
 
 
 def weighed(value: Any) -> Any:
     """Give a value back; raises `TemplateTooLarge`, or `TemplateFailed` for what is neither JSON nor made of it."""
     if isinstance(value, str):
-        _require_room(len(value))
+        require_room(len(value))
     elif isinstance(value, int):
         if value.bit_length() > _LARGEST_INTEGER_BITS:
             raise TemplateTooLarge("The template makes a number that is too large.")
@@ -70,22 +56,23 @@ def _weigh(value: object) -> None:
                 total += len(each)
             elif isinstance(each, Missing):
                 each.note()
-            elif not isinstance(each, _SMALL):
+            elif not isinstance(each, SMALL):
                 waiting.append((depth + 1, _inside(each)))
             total += _ITEM
-            _require_room(total)
+            require_room(total)
 
 
 def _inside(value: object) -> Iterable[object]:
     if isinstance(value, dict):
         inside = cast("dict[object, object]", value)
         return [*inside, *inside.values()]
-    if isinstance(value, (list, tuple, *_VIEWS)):
+    if isinstance(value, (list, tuple, *VIEWS)):
         return cast("Iterable[object]", value)
     raise TemplateFailed("The template may make texts, numbers, lists and objects only.")
 
 
-def _require_room(size: int) -> None:
+def require_room(size: int) -> None:
+    """Raise `TemplateTooLarge` for a value of so many characters."""
     if size > LARGEST_OUTPUT:
         raise TemplateTooLarge(f"The template makes a value of more than {LARGEST_OUTPUT} characters.")
 
@@ -144,7 +131,7 @@ def bounded_range(*arguments: int) -> range:
 def add(left: Any, right: Any) -> Any:
     """Add."""
     if isinstance(left, str) and isinstance(right, str):
-        _require_room(len(left) + len(right))
+        require_room(len(left) + len(right))
         return left + right
     return weighed(left + right)
 
@@ -153,7 +140,7 @@ def multiply(left: Any, right: Any) -> Any:
     """Multiply, or repeat."""
     for repeated, times in ((left, right), (right, left)):
         if isinstance(repeated, str | list | tuple) and isinstance(times, int):
-            _require_room(len(cast("str", repeated)) * times)
+            require_room(len(cast("str", repeated)) * times)
     return weighed(left * right)
 
 
@@ -171,7 +158,7 @@ def remainder(left: Any, right: Any) -> Any:
             raise TemplateFailed(f"A text for % may have fields of at most {_MOST_DIGITS} digits' width.")
         values = cast("tuple[object, ...]", right if isinstance(right, tuple) else (right,))
         # Each field can show all there is.
-        _require_room(len(left) + left.count("%") * max(map(_width, values), default=0))
+        require_room(len(left) + left.count("%") * max(map(_width, values), default=0))
     return weighed(left % right)
 
 
@@ -200,7 +187,7 @@ def format_by(environment: Environment, text: str) -> Callable[..., str]:
 
     def bounded(*values: Any, **named: Any) -> str:
         widest = max(map(_width, (*values, *named.values())), default=0)
-        _require_room(len(text) + text.count("{") * max(widest, 10**_MOST_DIGITS))
+        require_room(len(text) + text.count("{") * max(widest, 10**_MOST_DIGITS))
         return type(text)(formatter.vformat(text, values, named))
 
     return bounded
@@ -210,7 +197,7 @@ def join_by(text: str) -> Callable[[Iterable[str]], str]:
     """Give `text.join`, bounded."""
 
     def bounded(values: Iterable[str]) -> str:
-        return text.join(_fitting(values, len(text)))
+        return text.join(fitting(values, len(text)))
 
     return bounded
 
@@ -219,7 +206,7 @@ def replace_in(text: str) -> Callable[..., str]:
     """Give `text.replace`, bounded."""
 
     def bounded(old: str, new: str, count: int = -1) -> str:
-        _require_room(len(text) + (text.count(old) + 1) * len(new))
+        require_room(len(text) + (text.count(old) + 1) * len(new))
         return text.replace(old, new, count)
 
     return bounded
@@ -229,66 +216,25 @@ def pad(method: Callable[..., str]) -> Callable[..., str]:
     """Bound `text.center`, `ljust`, `rjust` and `zfill`."""
 
     def bounded(width: int, *fill: str) -> str:
-        _require_narrow((width,), _WIDEST)
+        require_narrow((width,), WIDEST)
         return method(width, *fill)
 
     return bounded
 
 
-def _fitting(values: Iterable[Any], between: int) -> list[Any]:
+def fitting(values: Iterable[Any], between: int) -> list[Any]:
+    """List what fits into one text with so many characters between; raises `TemplateTooLarge`."""
     room = LARGEST_OUTPUT
     kept: list[Any] = []
     for each in values:
         kept.append(shown(each))
         room -= _width(each) + between
-        _require_room(LARGEST_OUTPUT - room)
+        require_room(LARGEST_OUTPUT - room)
     return kept
 
 
-def _format(value: object, *values: Any, **named: Any) -> Any:
-    if values and named:
-        raise TemplateFailed("format takes values or named values, not both.")
-    return remainder(value if isinstance(value, str) else str(value), named or values)
-
-
-@pass_eval_context
-def _join(context: EvalContext, values: Iterable[object], d: str = "", attribute: str | int | None = None) -> Any:
-    if attribute is not None:
-        values = map(make_attrgetter(context.environment, attribute), values)
-    return _JINJA["join"](context, _fitting(values, len(d)), d)
-
-
-@pass_eval_context
-def _replace(context: EvalContext, text: object, old: object, new: object, count: int | None = None) -> Any:
-    # Any may be escaped on the way.
-    _require_room(len(str(text)) + (str(text).count(str(old)) + 1) * len(str(new)))
-    return _JINJA["replace"](context, text, old, new, count)
-
-
-@pass_environment
-def _sum(environment: Environment, values: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
-    if attribute is not None:
-        values = map(make_attrgetter(environment, attribute), values)
-    return reduce(add, values, start)
-
-
-def _narrow(function: Callable[..., Any], widest: int) -> Callable[..., Any]:
-    # The environment or its like may come before the value.
-    before = 1 if hasattr(function, "jinja_pass_arg") else 0
-
-    @wraps(function)
-    def narrow(*values: Any, **named: Any) -> Any:
-        value = values[before]
-        options = (*values[before + 1 :], *named.values())
-        widths = _require_narrow(options, widest)
-        if isinstance(value, str) and len(value) * widths > _LARGEST_LAYOUT:
-            raise TemplateTooLarge("The template lays out too long a text in too wide a layout.")
-        return function(*values, **named)
-
-    return narrow
-
-
-def _require_narrow(options: Iterable[object], widest: int) -> int:
+def require_narrow(options: Iterable[object], widest: int) -> int:
+    """Give how wide the options of a layout make it; raises `TemplateTooLarge`."""
     found = 0
     for option in options:
         size = len(option) if isinstance(option, str) else abs(option) if isinstance(option, int) else 0
@@ -296,35 +242,3 @@ def _require_narrow(options: Iterable[object], widest: int) -> int:
     if found > widest:
         raise TemplateTooLarge(f"A layout may be {widest} characters or items wide.")
     return found
-
-
-def _weighing(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    before = 1 if hasattr(function, "jinja_pass_arg") else 0
-    allowed = _FILTERED if name in _ITERATING else _WHOLE
-
-    @wraps(function)
-    def weighing(*values: Any, **named: Any) -> Any:
-        # Anything else would show how and where Python keeps it.
-        if not all(isinstance(value, allowed) for value in (*values[before:], *named.values())):
-            raise TemplateFailed(f"The filter {name} takes texts, numbers, lists and objects only.")
-        return weighed(function(*values, **named))
-
-    return weighing
-
-
-def _make_filters() -> dict[str, Callable[..., Any]]:
-    own = {"format": _format, "join": _join, "replace": _replace, "sum": _sum}
-    narrow: dict[str, int] = dict.fromkeys(
-        ("batch", "center", "indent", "round", "slice", "urlize", "wordwrap"), _WIDEST
-    )
-    narrow["tojson"] = _WIDEST_INDENT_OF_JSON
-    # `attr` reaches what JSON does not have; the others give another text each time, or show how Python sees a value.
-    kept = {name: function for name, function in _JINJA.items() if name not in {"attr", "pprint", "random"}}
-    kept |= own | {name: _narrow(kept[name], widest) for name, widest in narrow.items()}
-    return {name: _weighing(name, function) for name, function in kept.items()}
-
-
-BOUNDED_FILTERS = _make_filters()
-
-GROUP: type = type(_JINJA["groupby"](Environment(), [{"a": 1}], "a")[0])  # noqa: S701 - it renders nothing
-"""What a list of `groupby` is made of."""

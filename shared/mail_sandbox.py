@@ -11,6 +11,7 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from shared import mail_bounds as bounds
+from shared import mail_filters as filters
 from shared.mail_missing import Missing
 from shared.mail_templates import TemplateFailed
 
@@ -28,7 +29,7 @@ _ATTRIBUTES: dict[type, frozenset[str]] = {
     Markup: _STR,
     dict: frozenset(("get", "items", "keys", "values")),
     list: frozenset(("count", "index")),
-    bounds.GROUP: frozenset(("grouper", "list")),
+    filters.GROUP: frozenset(("grouper", "list")),
     LoopContext: frozenset(
         (
             "changed", "cycle", "depth", "depth0", "first", "index", "index0", "last", "length", "nextitem", "previtem",
@@ -53,7 +54,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             autoescape=autoescape, undefined=Missing, finalize=bounds.shown, optimized=False, cache_size=0, loader=None
         )
         self.binop_table = {"+": bounds.add, "*": bounds.multiply, "**": bounds.power, "%": bounds.remainder}
-        self.filters = dict(bounds.BOUNDED_FILTERS) | {_LITERAL: bounds.weighed}
+        self.filters = dict(filters.FILTERS) | {_LITERAL: bounds.weighed}
         names: dict[str, Any] = {name: DEFAULT_NAMESPACE[name] for name in ("cycler", "dict", "joiner", "namespace")}
         self.globals = names | {"range": bounds.bounded_range}
 
