@@ -65,7 +65,7 @@ def make_mailbox(name: str | None, address: str) -> Mailbox:
 
 
 def stored_mailbox(name: str | None, address: str) -> Mailbox:
-    """Make the mailbox of a row: what was checked when it was written is not checked again, which would take longest."""
+    """Make the mailbox of a row; what was checked when it was written is not again, which would take longest of all."""
     return Mailbox(name, address, address) if address.isascii() else make_mailbox(name, address)
 
 

@@ -143,7 +143,7 @@ def test_no_secret_is_written_down(document: object, composition: Composition) -
         for key, value in service.environment.items()
         if SECRET_NAME.search(key)
     ]
-    passed_on = {"AWS_SECRET_ACCESS_KEY", "JOBYARD_LINK_KEYS"}
+    passed_on = {"AWS_SECRET_ACCESS_KEY", "JOBYARD_LINK_KEYS", "JOBYARD_DKIM_KEYS"}
     required = {"JOBYARD_SECRET_KEY", "JOBYARD_FLOWER_PASSWORD", "POSTGRES_PASSWORD"}
     assert {key for _, key, _ in secrets} == required | passed_on
     for name, key, value in secrets:
