@@ -23,6 +23,7 @@ from schemathesis.specs.openapi.checks import (
 from api.app import create_app
 from api.tus_headers import BODY_TYPE
 from api.unsubscribe_links import UnsubscribeLinks
+from shared.ids import new_id
 from shared.job_kind import QUEUES
 from shared.settings import Settings
 from tests.conftest import Owner, make_owner
@@ -88,6 +89,10 @@ def makers(client: TestClient, settings: Settings, owner: Owner, stranger: Owner
         headers = owner.headers | {"Tus-Resumable": "1.0.0", "Upload-Length": "2"}
         return client.post("/v1/uploads", headers=headers).headers["location"].rpartition("/")[2]
 
+    def make_mailing() -> str:
+        to_whom = {"recipients": [{"to": "a@example.com"}]}
+        return post("/v1/mailings", json={"template": make_named()} | to_whom)["id"]
+
     return {
         "job_id": make_job,
         "upload_id": make_upload,
@@ -99,6 +104,7 @@ def makers(client: TestClient, settings: Settings, owner: Owner, stranger: Owner
         "address": lambda: post("/v1/suppressions", json={"address": "a+b/c@example.com"})["address"],
         "token": lambda: UnsubscribeLinks(settings).url("", owner.id, "a@example.com").rpartition("/")[2],
         "email_id": lambda: post("/v1/emails", json={"to": ["a@example.com"], "subject": "", "text": "x"})["id"],
+        "mailing_id": make_mailing,
     }
 
 
@@ -114,6 +120,10 @@ def _with_what_exists(value: Any, makers: dict[str, Make]) -> Any:
             replaced[name] = makers["file_id"]()
         elif name in {"file_ids", "attachment_ids"}:
             replaced[name] = [makers["file_id"]() for _ in item[:3]]
+        elif name == "to" and isinstance(item, str):
+            replaced[name] = f"a{new_id()}@example.com"
+        elif name == "template":
+            replaced[name] = makers["name"]()
         elif name in {"to", "cc", "bcc"}:
             replaced[name] = [f"{name}{place}@example.com" for place, _ in enumerate(item)]
         elif name not in {"from", "reply_to"}:
