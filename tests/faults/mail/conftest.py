@@ -100,10 +100,18 @@ def open_mail_yard(
 
 
 @pytest.fixture(scope="package")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailYard]:
+def package_yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailYard]:
     """Run a Jobyard for all tests of this package that can share one."""
     with open_mail_yard(tmp_path_factory.mktemp("mail")) as yard:
         yield yard
+
+
+@pytest.fixture
+def yard(package_yard: MailYard) -> Iterator[MailYard]:
+    """Give the Jobyard that tests share; its mail server has no connection that was kept, and holds nobody up."""
+    package_yard.office.hang_up()
+    yield package_yard
+    package_yard.office.clear_gates()
 
 
 @pytest.fixture(scope="module")

@@ -121,6 +121,12 @@ class MailOffice:
         """Listen no more, and drop everybody."""
         asyncio.run_coroutine_threadsafe(self._drop_all(), self._loop).result(PATIENCE_SECONDS)
 
+    def hang_up(self) -> None:
+        """Drop everybody, and judge as at first; who connects again is welcome."""
+        self.close()
+        self.judge = lambda _, __: _OK
+        self.open()
+
     def gate(self, step: Step, recipient: str | None = None) -> Gate:
         """Set up a gate."""
         gate = Gate(step, recipient, self._loop)
