@@ -1,6 +1,7 @@
 """Settings without PostgreSQL and Redis, a scripted server, and a way to have one conversation with it."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,7 +25,10 @@ Work = Callable[[SmtpPool], Coroutine[Any, Any, None]]
 
 
 @pytest.fixture
-def settings() -> Settings:
+def settings(monkeypatch: pytest.MonkeyPatch) -> Settings:
+    # Each pool reads the certificates that it trusts, and those of all the world take a while.
+    monkeypatch.setenv("SSL_CERT_FILE", os.devnull)
+    monkeypatch.setenv("SSL_CERT_DIR", os.devnull)
     return Settings.model_validate(
         {"environment": "test", "smtp_timeout_seconds": PATIENT_SECONDS, "mail_from": "Jobyard <jobyard@example.com>"}
     )
