@@ -11,7 +11,7 @@ from api import openapi
 from api.idempotency_key import REPLAYED
 from api.limits import RequestLimits
 from api.problems import install_problem_handlers
-from api.resources import make_resources, open_resources
+from api.resources import Resources, make_resources, open_resources
 from api.routes import (
     admin,
     auth,
@@ -59,6 +59,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.resources = resources
     install_problem_handlers(app)
     bodies = hot_pair.add_hot_pair(app, resources)
+    _add_routes(app, resources)
+    docs.mount_docs(app)
+    app.add_middleware(TusProtocol)
+    app.add_middleware(RequestLimits)
+    _allow_origins(app, settings)
+    app.openapi = lambda: openapi.describe(app, bodies)
+    return app
+
+
+def _add_routes(app: FastAPI, resources: Resources) -> None:
     app.include_router(health.router)
     app.include_router(auth.router)
     app.include_router(users.router)
@@ -76,12 +86,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(image_presets.router)
     app.include_router(limits.router)
     app.include_router(admin.router)
-    docs.mount_docs(app)
-    app.add_middleware(TusProtocol)
-    app.add_middleware(RequestLimits)
-    _allow_origins(app, settings)
-    app.openapi = lambda: openapi.describe(app, bodies)
-    return app
 
 
 def _allow_origins(app: FastAPI, settings: Settings) -> None:

@@ -90,8 +90,7 @@ def makers(client: TestClient, settings: Settings, owner: Owner, stranger: Owner
         return client.post("/v1/uploads", headers=headers).headers["location"].rpartition("/")[2]
 
     def make_mailing() -> str:
-        to_whom = {"recipients": [{"to": "a@example.com"}]}
-        return post("/v1/mailings", json={"template": make_named()} | to_whom)["id"]
+        return post("/v1/mailings", json={"template": make_named(), "recipients": [{"to": "a@example.com"}]})["id"]
 
     return {
         "job_id": make_job,

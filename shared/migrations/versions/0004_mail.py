@@ -32,7 +32,8 @@ $$
 
 
 def upgrade() -> None:
-    _create_tables()
+    _create_mailings()
+    _create_templates_and_suppressions()
     _extend_emails()
     _extend_recipients()
     op.execute(SETTLE_RECIPIENTS)
@@ -43,7 +44,7 @@ def upgrade() -> None:
     """)
 
 
-def _create_tables() -> None:
+def _create_mailings() -> None:
     op.create_table(
         "mailings",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -63,6 +64,9 @@ def _create_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mailings")),
     )
     _index_owner_list("mailings", "id")
+
+
+def _create_templates_and_suppressions() -> None:
     op.create_table(
         "email_templates",
         sa.Column("owner_id", sa.Uuid(), nullable=False),

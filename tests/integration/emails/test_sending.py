@@ -1,6 +1,5 @@
 """An e-mail's way from the request to the server, and the server's every answer on its way back."""
 
-import logging
 from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.emails.conftest import Post
-from tests.integration.emails.mail_server import DROP, STALL, Delivered, MailServer
+from tests.integration.emails.mail_server import Delivered, MailServer
 
 NONE = dict.fromkeys(("sent", "bounced", "suppressed", "uncertain", "cancelled", "failed"), 0)
 THREE = ["ann@example.org", "ben@example.org", "cyd@example.org"]
@@ -162,55 +161,6 @@ def test_an_answer_to_the_sender_holds_for_all(
     assert mail_server.asked == []
 
 
-@pytest.mark.parametrize("mishap", [DROP, STALL])
-@pytest.mark.parametrize(
-    ("delivery", "job_state", "state"),
-    [("at_least_once", "retrying", "deferred"), ("at_most_once", "failed", "uncertain")],
-)
-def test_a_break_after_the_message_leaves_a_doubt(
-    post: Post, mail_server: MailServer, mishap: str, delivery: str, job_state: str, state: str
-) -> None:
-    mail_server.data_replies = [mishap]
-    email = post.send(delivery=delivery)
-    assert post.attempt(email) == job_state
-    assert post.states(email) == {"ann@example.org": state}
-    assert "may have arrived" in post.read(email)["recipients"][0]["reply_text"]
-    if delivery == "at_least_once":
-        assert post.attempt(email) == "succeeded"
-        first, second = mail_server.delivered
-        assert first.content == second.content
-    assert [len(arrived.recipients) for arrived in mail_server.delivered] == [1] * len(mail_server.delivered)
-
-
-@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
-@pytest.mark.parametrize("mishap", [DROP, STALL, "421 Shutting down"])
-def test_a_break_before_the_message_is_no_doubt(
-    post: Post, mail_server: MailServer, mishap: str, delivery: str
-) -> None:
-    mail_server.rcpt_replies = {"ben@example.org": [mishap]}
-    email = post.send(to=THREE, delivery=delivery)
-    assert post.attempt(email) == "retrying"
-    assert set(post.states(email).values()) == {"deferred"}
-    assert mail_server.delivered == []
-    assert post.attempt(email) == "succeeded"
-    assert mail_server.delivered[0].recipients == THREE
-    assert [r["attempts"] for r in post.read(email)["recipients"]] == [2, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("delivery", "job_state", "state"),
-    [("at_least_once", "succeeded", "sent"), ("at_most_once", "failed", "uncertain")],
-)
-def test_what_a_crash_left_in_doubt(
-    post: Post, mail_server: MailServer, delivery: str, job_state: str, state: str
-) -> None:
-    email = post.send(delivery=delivery)
-    post.database.execute("UPDATE recipients SET state = 'sending' WHERE email_id = %s", (email["id"],))
-    assert post.attempt(email) == job_state
-    assert post.states(email) == {"ann@example.org": state}
-    assert len(mail_server.delivered) == (1 if delivery == "at_least_once" else 0)
-
-
 def test_a_server_that_stays_away_defers_all_until_they_are_given_up(post: Post, mail_server: MailServer) -> None:
     mail_server.stop()
     email = post.send(to=THREE)
@@ -295,47 +245,6 @@ def test_an_email_whose_attachment_is_gone_fails(post: Post, mail_server: MailSe
     assert (error["code"], "is gone" in error["detail"]) == ("nothing_sent", True)
     assert post.states(email) == {"ann@example.org": "failed"}
     assert mail_server.delivered == []
-
-
-def test_an_attempt_that_lost_its_claim_sends_nothing(post: Post, mail_server: MailServer) -> None:
-    email = post.send()
-
-    def lose_claim() -> None:
-        post.database.execute("UPDATE jobs SET fence = fence + 1 WHERE id = %s", (email["job_id"],))
-
-    mail_server.before_rcpt = lose_claim
-    assert post.attempt(email) == "running"
-    assert mail_server.delivered == []
-    assert post.read(email)["recipients"][0]["attempts"] == 0
-
-
-def test_an_attempt_that_lost_its_claim_writes_nothing(post: Post, mail_server: MailServer) -> None:
-    email = post.send()
-
-    def lose_claim() -> None:
-        post.database.execute("UPDATE jobs SET fence = fence + 1 WHERE id = %s", (email["job_id"],))
-
-    mail_server.before_data_reply = lose_claim
-    assert post.attempt(email) == "running"
-    assert post.states(email) == {"ann@example.org": "sending"}
-
-
-def test_the_servers_answer_outlasts_an_absence_of_postgresql(
-    post: Post, mail_server: MailServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.WARNING)
-
-    def end_connections() -> None:
-        post.database.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND application_name IN ('jobyard-handler', 'jobyard-mail')"
-        )
-
-    mail_server.before_data_reply = end_connections
-    email = post.send()
-    assert post.attempt(email) == "succeeded"
-    assert len(mail_server.delivered) == 1
-    assert post.states(email) == {"ann@example.org": "sent"}
 
 
 def test_addresses_beyond_ascii_need_smtputf8(post: Post, mail_server: MailServer) -> None:
