@@ -1,100 +1,35 @@
 """Mailings: one template for many recipients, accepted whole or not at all."""
 
-import json
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 from typing import Any
-from uuid import UUID
 
 import pytest
-from celery.exceptions import Ignore
-from celery.exceptions import Retry as CeleryRetry
 from fastapi.testclient import TestClient
-from psycopg import sql
 
 from tests.conftest import Owner
-from tests.factories import dispatch, enqueue, new_job, read_state, run_job
 from tests.integration.emails.conftest import Post
 from tests.integration.emails.mail_server import MailServer
-from worker.runner import JobFailed
-
-MAILINGS = "/v1/mailings"
-JSON = {"Content-Type": "application/json"}
-SOURCE = {
-    "subject": "Hello {{ name }}",
-    "text": "{{ name }}, until {{ ends }}.",
-    "html": "<style>p { color: red }</style><p>{{ name }}, until {{ ends }}.</p>",
-}
+from tests.integration.emails.mailings import (
+    JSON,
+    MAILINGS,
+    Line,
+    ask,
+    body,
+    cancel,
+    count,
+    counted,
+    emails,
+    job_ids,
+    put_template,
+    read,
+    recipients,
+    send,
+)
 
 
 @pytest.fixture(autouse=True)
 def template(post: Post) -> None:
     put_template(post, post.owner)
-
-
-def put_template(post: Post, owner: Owner, name: str = "sale", **source: str | None) -> None:
-    answer = post.client.put(f"/v1/email-templates/{name}", json=SOURCE | source, headers=owner.headers)
-    assert answer.status_code in {200, 201}, answer.text
-
-
-def recipients(count: int) -> list[dict[str, Any]]:
-    return [{"to": f"a{number}@example.org", "variables": {"name": f"A{number}"}} for number in range(count)]
-
-
-def body(count: int = 2, **more: Any) -> dict[str, Any]:
-    return {"template": "sale", "variables": {"ends": "May"}, "recipients": recipients(count)} | more
-
-
-def ask(post: Post, given: Any, **headers: str) -> Any:
-    return post.client.post(MAILINGS, content=json.dumps(given), headers=post.owner.headers | JSON | headers)
-
-
-def send(post: Post, count: int = 2, **more: Any) -> dict[str, Any]:
-    answer = ask(post, body(count, **more))
-    assert answer.status_code == 202, answer.text
-    return answer.json()
-
-
-def read(post: Post, mailing: dict[str, Any]) -> dict[str, Any]:
-    answer = post.client.get(mailing["links"]["self"], headers=post.owner.headers)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def cancel(post: Post, mailing: dict[str, Any]) -> Any:
-    return post.client.post(mailing["links"]["cancel"], headers=post.owner.headers)
-
-
-def job_ids(post: Post, mailing: dict[str, Any]) -> list[UUID]:
-    rows = post.database.execute(
-        "SELECT DISTINCT job_id FROM emails WHERE mailing_id = %s ORDER BY 1", (mailing["id"],)
-    )
-    return [row[0] for row in rows]
-
-
-class Line:
-    """Runs the jobs of mailings, which are all dispatched together, one after the other."""
-
-    def __init__(self, post: Post) -> None:
-        self._post = post
-        self._marks = dispatch(post.database, "mail", kinds=[post.kind])
-
-    def run(self, job_id: UUID) -> str:
-        with suppress(CeleryRetry, Ignore, JobFailed):
-            self._post.runner.run(self._post.kind, str(job_id), self._marks[job_id])
-        return read_state(self._post.database, job_id)
-
-
-def count(post: Post, table: str) -> int:
-    found = post.database.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))).fetchone()
-    assert found is not None
-    return found[0]
-
-
-def counted(mailing: dict[str, Any]) -> dict[str, int]:
-    return {state: number for state, number in mailing["counts"].items() if number}
 
 
 def test_each_recipient_gets_a_message_of_their_own(post: Post, mail_server: MailServer) -> None:
@@ -132,10 +67,6 @@ def test_each_recipient_gets_a_message_of_their_own(post: Post, mail_server: Mai
     seen = read(post, mailing)
     assert (counted(seen), seen["done"]) == ({"sent": 101}, True)
     assert cancel(post, mailing).status_code == 409
-
-
-def emails(post: Post, mailing: dict[str, Any]) -> list[dict[str, Any]]:
-    return post.client.get(mailing["links"]["emails"], headers=post.owner.headers).json()["items"]
 
 
 def test_emails_of_a_mailing_are_shown_as_others_are(post: Post) -> None:
@@ -250,79 +181,6 @@ def test_rivals_with_one_key_make_one_mailing(post: Post) -> None:
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.content for answer in answers}) == 1
     assert [count(post, table) for table in ("mailings", "emails", "jobs")] == [1, 120, 2]
-
-
-def test_cancelling_halfway_keeps_what_has_gone(post: Post, mail_server: MailServer) -> None:
-    mail_server.rcpt_replies = {"a5@example.org": ["451 Later"]}
-    mailing = send(post, 250)
-    first, second, third = job_ids(post, mailing)
-    line = Line(post)
-    assert line.run(first) == "retrying"
-    answers: list[Any] = []
-    # While the second job hands a message over; the third one has not begun.
-    mail_server.before_data_reply = once(lambda: answers.append(cancel(post, mailing)))
-    assert line.run(second) in {"succeeded", "cancelled"}
-    assert [answer.status_code for answer in answers] == [200]
-    seen = read(post, mailing)
-    assert seen["done"] is True
-    assert seen["cancelled_at"] is not None
-    assert set(counted(seen)) == {"sent", "cancelled"}
-    assert seen["counts"]["sent"] == len(mail_server.delivered)
-    assert 99 < seen["counts"]["sent"] < 150
-    states = dict(post.database.execute("SELECT id, state FROM jobs WHERE id = ANY(%s)", ([first, third],)).fetchall())
-    assert states == {first: "cancelled", third: "cancelled"}
-    again = cancel(post, mailing)
-    assert (again.status_code, again.json()) == (200, seen)
-
-
-def once(call: Callable[[], Any]) -> Callable[[], None]:
-    calls = [call]
-    return lambda: calls.pop()() if calls else None
-
-
-def test_cancelling_finds_those_that_were_given_another_time(post: Post) -> None:
-    later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    mailing = send(post, 3, send_at=later)
-    [email, *_] = emails(post, mailing)
-    moved = post.client.patch(email["links"]["self"], json={"send_at": later}, headers=post.owner.headers)
-    assert moved.status_code == 200
-    assert len(job_ids(post, mailing)) == 2
-    assert counted(cancel(post, mailing).json()) == {"cancelled": 3}
-    assert post.database.execute("SELECT DISTINCT state FROM jobs").fetchall() == [("cancelled",)]
-
-
-def test_one_email_is_cancelled_alone(post: Post, mail_server: MailServer) -> None:
-    mailing = send(post, 2)
-    [email, _] = emails(post, mailing)
-    assert post.client.post(email["links"]["cancel"], headers=post.owner.headers).status_code == 200
-    [job_id] = job_ids(post, mailing)
-    assert run_job(post.runner, post.database, post.kind, job_id) == "succeeded"
-    assert counted(read(post, mailing)) == {"sent": 1, "cancelled": 1}
-    assert len(mail_server.delivered) == 1
-
-
-def purge(post: Post, kinds: dict[str, Any]) -> None:
-    kind = kinds["jobs.purge"]
-    job_id = enqueue(post.database, new_job(kind, post.owner.id, {"older_than_days": 1, "batch_size": 1}))
-    assert run_job(post.runner, post.database, kind, job_id) == "succeeded"
-
-
-def test_a_mailing_is_purged_with_the_last_of_its_emails(post: Post, kinds: dict[str, Any]) -> None:
-    mailing, other = send(post, 150), send(post, 1)
-    line = Line(post)
-    for job_id in [*job_ids(post, mailing), *job_ids(post, other)]:
-        assert line.run(job_id) == "succeeded"
-    for job_id, left in zip(job_ids(post, mailing), (50, 0), strict=True):
-        post.database.execute("UPDATE jobs SET finished_at = now() - interval '2 days' WHERE id = %s", (job_id,))
-        purge(post, kinds)
-        status = post.client.get(mailing["links"]["self"], headers=post.owner.headers).status_code
-        assert status == (200 if left else 404)
-        assert count(post, "emails") == left + 1
-    # Who deletes a job by hand keeps its e-mails, and so the mailing.
-    [email] = emails(post, other)
-    assert post.client.delete(email["links"]["job"], headers=post.owner.headers).status_code == 204
-    purge(post, kinds)
-    assert counted(read(post, other)) == {"sent": 1}
 
 
 def test_the_document_describes_the_body(client: TestClient) -> None:
