@@ -51,6 +51,7 @@ class MailServer:
     delivered: list[Delivered] = field(default_factory=list[Delivered])
     port: int = 0
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+    _connections: list[SMTP] = field(default_factory=list[SMTP])
     _thread: threading.Thread | None = None
     _server: asyncio.Server | None = None
 
@@ -64,7 +65,9 @@ class MailServer:
     async def _listen(self) -> asyncio.Server:
         def connection() -> SMTP:
             options: dict[str, Any] = {"enable_SMTPUTF8": True, **self.options}
-            return SMTP(self, loop=self._loop, hostname="mail.example.com", **options)
+            made = SMTP(self, loop=self._loop, hostname="mail.example.com", **options)
+            self._connections.append(made)
+            return made
 
         return await self._loop.create_server(connection, "127.0.0.1", 0, ssl=self.implicit_tls)
 
@@ -76,9 +79,31 @@ class MailServer:
             self._thread.join(10)
             self._loop.close()
 
+    def hang_up(self) -> None:
+        """Close every connection, and go on listening."""
+        asyncio.run_coroutine_threadsafe(self._hang_up(), self._loop).result(10)
+
+    @property
+    def accepted(self) -> int:
+        """How many connections there have been."""
+        return len(self._connections)
+
+    async def _hang_up(self) -> None:
+        for connection in self._connections:
+            if connection.transport is not None:
+                cast("asyncio.Transport", connection.transport).close()
+        # They are only closed in the loop's next turns.
+        for _ in range(5):
+            await asyncio.sleep(0)
+
     async def _end(self) -> None:
         assert self._server is not None
         self._server.close()
+        await self._hang_up()
+        for connection in self._connections:
+            # One over TLS waits for the other side's goodbye.
+            if connection.transport is not None:
+                cast("asyncio.Transport", connection.transport).abort()
         others = asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}
         for task in others:
             task.cancel()
