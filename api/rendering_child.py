@@ -53,19 +53,29 @@ def check_one(source: TemplateSource) -> list[str]:
 def render_some(
     source: TemplateSource, shared: Mapping[str, Any], variables: Sequence[dict[str, Any]], kept: Kept
 ) -> list[Content | TemplateError]:
-    """Render for the first of the variables at least, and for more of them while the turn lasts."""
+    """Render for the first of the variables at least, and for more of them while the turn lasts.
+
+    Where subjects alone are kept, the largest message is finished on trial: what is too much then is so for its worker.
+    """
     until = time.monotonic() + TURN_SECONDS
     room = TURN_CHARACTERS
     made: list[Content | TemplateError] = []
+    largest, index = -1, -1
     for each in variables:
         content = _attempt(source, {**shared, **each}, kept)
         if isinstance(content, Content):
+            if size_of(content) > largest:
+                largest, index = size_of(content), len(made)
             if kept == "subject":
                 content = Content(content.subject, None, None)
             room -= size_of(content)
         made.append(content)
         if room < 0 or time.monotonic() > until:
             break
+    if kept == "subject" and index >= 0:
+        finished = _attempt(source, {**shared, **variables[index]}, "finished")
+        if isinstance(finished, TemplateError):
+            made[index] = finished
     return made
 
 

@@ -86,6 +86,7 @@ class Recipient(Base):
     address_key: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="queued")
     attempts: Mapped[int] = mapped_column(server_default=sql("0"))
+    first_tried_at: Mapped[datetime | None]
     reply_code: Mapped[int | None]
     reply_enhanced: Mapped[str | None]
     reply_text: Mapped[str | None]

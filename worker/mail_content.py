@@ -72,6 +72,11 @@ class DueEmail:
         return sender_of(self.row.sender)
 
     @property
+    def has_files(self) -> bool:
+        """Whether files go with it."""
+        return bool(self.row.attachment_ids or self.row.inline_images)
+
+    @property
     def addressees(self) -> Sequence[Addressee]:
         """The recipients that are to get it now."""
         return [recipient for recipient in self.recipients if recipient.is_due]
@@ -114,9 +119,11 @@ class MessageMaker:
         return lambda: _make(email, _content(row, mailing), files)
 
     def _read_files(self, file_ids: list[UUID]) -> list[tuple[str, str, bytes]]:
-        if self._files[0] != file_ids:
-            self._files = file_ids, [self._read_file(file_id) for file_id in file_ids]
-        return self._files[1]
+        # Threads meet here: what one has compared is what it gives.
+        kept = self._files
+        if kept[0] != file_ids:
+            self._files = kept = file_ids, [self._read_file(file_id) for file_id in file_ids]
+        return kept[1]
 
     def _read_file(self, file_id: UUID) -> tuple[str, str, bytes]:
         file = self._context.file(file_id)

@@ -15,12 +15,12 @@ from worker.mail_content import Addressee, DueEmail
 from worker.mail_ledger import MailLedger, Outcome, Word
 from worker.mail_message import Message, compose
 from worker.smtp_connection import MailConnection, MailServerAway, OutcomeUnknown
-from worker.smtp_replies import Reply
+from worker.smtp_replies import Reply, own_reply
 
 OFFER_SECONDS = 120.0
 """How long a server may take to answer for all recipients of a message."""
 
-_UNKNOWN = Reply(None, None, "The connection broke after the message was handed over: it may have arrived.")
+_UNKNOWN = own_reply("The connection broke after the message was handed over: it may have arrived.")
 
 
 class Conversation:
@@ -75,7 +75,7 @@ class Conversation:
         )
         self._offered, self._pending = True, [each for each in accepted if each.id in written]
         if len(self._pending) < len(accepted):
-            await self._record("deferred", Reply(None, None, "The message was held back."))
+            await self._record("deferred", own_reply("The message was held back."))
             self._pending = []
         return bool(self._pending)
 
@@ -91,10 +91,10 @@ def _refusal(reply: Reply) -> Word:
 
 def away_reply(away: MailServerAway) -> Reply:
     """Say of a recipient that its server could not be talked to."""
-    return Reply(None, None, str(away))
+    return own_reply(str(away))
 
 
 async def give_up(ledger: MailLedger, email: DueEmail, why: str) -> None:
     """Settle an e-mail that no server will be asked to take."""
-    reply = Reply(None, None, why)
+    reply = own_reply(why)
     await ledger.record([Outcome(each.id, "failed", reply, tried=False) for each in email.addressees])

@@ -1,6 +1,7 @@
 """The connection on which a worker process reads and writes for its mail, kept from one job to the next."""
 
 import asyncio
+import threading
 from typing import Any, LiteralString
 
 import psycopg
@@ -18,6 +19,7 @@ class MailDatabase:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._connection: psycopg.Connection[Any] | None = None
+        self._lock = threading.Lock()
 
     async def insist(self, statement: LiteralString, values: dict[str, Any]) -> list[Any]:
         """Execute a statement and give its rows, for as long as PostgreSQL is away; it may be executed twice then."""
@@ -31,13 +33,15 @@ class MailDatabase:
 
     def rows(self, statement: LiteralString, values: dict[str, Any]) -> list[Any]:
         """Execute a statement and give its rows; raises `psycopg.OperationalError`."""
-        if self._connection is None or self._connection.closed:
-            self._connection = connect(self._settings, "jobyard-mail")
-        try:
-            return self._connection.execute(statement, values, prepare=True).fetchall()
-        except psycopg.OperationalError:
-            self._connection.close()
-            raise
+        # One that is lost must not be closed by a thread that still waits for its answer, once there is another.
+        with self._lock:
+            if self._connection is None or self._connection.closed:
+                self._connection = connect(self._settings, "jobyard-mail")
+            try:
+                return self._connection.execute(statement, values, prepare=True).fetchall()
+            except psycopg.OperationalError:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Close the connection."""

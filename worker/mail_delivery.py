@@ -8,61 +8,70 @@ conversations that were begun are brought to their end first.
 """
 
 import asyncio
+import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext
 from datetime import timedelta
 from uuid import UUID
 
-from shared.errors import JobyardError
+import psycopg
+
 from shared.job_context import JobContext
 from shared.job_outcome import Cancelled, Fail, Snooze
 from shared.mail_settings import SmtpServer
-from worker.mail_content import DueEmail, MessageMaker, read_due
+from shared.mail_templates import TemplateError
+from worker.mail_content import PAGE, DueEmail, MessageMaker, read_due
 from worker.mail_conversation import Conversation, away_reply, give_up
-from worker.mail_ledger import MailLedger, Standing
+from worker.mail_ledger import MailLedger, Outcome, Standing
 from worker.mail_message import Message
 from worker.mail_rates import MailRates
 from worker.mail_transport import MailTransport, transport_of_this_process
-from worker.smtp_connection import MailServerAway, OutcomeUnknown
+from worker.smtp_connection import MailServerAway, OutcomeUnknown, ServerFull
+from worker.smtp_replies import own_reply
+
+logger = logging.getLogger(__name__)
 
 RUN_SECONDS = 30.0
 """How long a run begins new conversations; then other jobs get their turn."""
-_BUSY_SECONDS = 1.0
-_SHORTEST_WAIT_SECONDS = 0.1
+_BUSY_SECONDS = 5.0
+_SHORTEST_WAIT_SECONDS = 1.0
+_MOST_WITH_FILES = 3
+"""Messages with files that are in memory at a time, each several times over."""
 
 
 async def deliver(context: JobContext) -> tuple[dict[str, int], str]:
-    """Deliver what is due of the job's e-mails; gives how many recipients are in each state, and the last reply.
+    """Deliver what is due of the job's e-mails; gives how many are in each state, and if none was sent the last reply.
 
     Raises `Snooze` while some are not settled, and `Cancelled`.
     """
     transport = transport_of_this_process(context.settings)
     ledger = MailLedger(context, transport.database)
     await ledger.begin()
-    run = DeliveryRun(context, transport, ledger, await ledger.standing())
+    run = DeliveryRun(context, transport, ledger)
     await run.go()
     standing = await ledger.standing()
     wait = run.wait_for_rest(standing)
     if wait is not None:
         raise Snooze(timedelta(seconds=wait))
-    return standing.counts, await ledger.last_words()
+    return standing.counts, "" if standing.counts.get("sent") else await ledger.last_words()
 
 
 class DeliveryRun:
     """Is one run over a job's e-mails."""
 
-    def __init__(self, context: JobContext, transport: MailTransport, ledger: MailLedger, standing: Standing) -> None:
+    def __init__(self, context: JobContext, transport: MailTransport, ledger: MailLedger) -> None:
         self._context = context
         self._transport = transport
         self._ledger = ledger
         self._rates = MailRates(context)
         self._maker = MessageMaker(context)
-        self._total = sum(standing.counts.values())
-        self._settled = self._total - standing.unsettled
+        self._settled = self._total = 0
         self._ends = time.monotonic() + RUN_SECONDS
         self._busy = False
+        self._cut_short = False
+        self._with_files = asyncio.Semaphore(_MOST_WITH_FILES)
         self._away: MailServerAway | None = None
         self._error: BaseException | None = None
 
@@ -71,14 +80,21 @@ class DeliveryRun:
         page = await self._read(UUID(int=0))
         if not page:
             return
+        if len(page) > 1:
+            standing = await self._ledger.standing()
+            self._total = sum(standing.counts.values())
+            self._settled = self._total - standing.unsettled
         with self._transport.place(self._transport.server_of(page[0].sender)) as has_place:
             self._busy = not has_place
             if has_place:
                 await self._deliver_all(page)
         if self._error is not None:
             raise self._error
+        self._tell()
         if self._away is not None:
-            await self._ledger.defer_all(away_reply(self._away))
+            # A server that is there and has no room yet was not tried: other processes of ours may have it all.
+            full = isinstance(self._away, ServerFull) and self._away.answered
+            await self._ledger.defer_all(away_reply(self._away), tried=not full)
 
     def wait_for_rest(self, standing: Standing) -> float | None:
         """Tell after how many seconds another run makes sense; None when all recipients are settled."""
@@ -86,36 +102,43 @@ class DeliveryRun:
             return None
         if self._busy:
             return _BUSY_SECONDS * random.uniform(1, 2)  # noqa: S311 - spreads load, guards nothing
-        if self._rates.free_in is not None:
-            return max(self._rates.free_in, _SHORTEST_WAIT_SECONDS)
+        if self._cut_short:
+            return 0.0
         only_deferred = standing.unsettled == standing.counts.get("deferred", 0)
-        return max(standing.due_in or 0.0, 0.0) if only_deferred else 0.0
+        waits = [
+            wait for wait in (standing.due_in, self._rates.free_in) if wait is not None and (wait > 0 or only_deferred)
+        ]
+        return max(min(waits, default=0.0), _SHORTEST_WAIT_SECONDS)
 
     async def _deliver_all(self, page: list[DueEmail]) -> None:
         tasks: set[asyncio.Task[None]] = set()
         most = self._context.settings.smtp_connections
-        async with aclosing(self._due(page)) as due:
-            async for email in due:
-                if self._must_end():
-                    break
-                tasks.add(asyncio.create_task(self._guarded(self._deliver(email))))
-                if len(tasks) >= most:
-                    _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if tasks:
-            await asyncio.wait(tasks)
+        try:
+            async with aclosing(self._due(page)) as due:
+                async for email in due:
+                    if self._must_end():
+                        self._cut_short = True
+                        break
+                    tasks.add(asyncio.create_task(self._guarded(email)))
+                    if len(tasks) >= most:
+                        _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Whatever went wrong: none may go on under the next job.
+            if tasks:
+                await asyncio.wait(tasks)
 
     async def _due(self, page: list[DueEmail]) -> AsyncGenerator[DueEmail]:
         while page:
             for email in page:
                 yield email
-            page = await self._read(page[-1].row.id)
+            page = await self._read(page[-1].row.id) if len(page) == PAGE else []
 
     async def _read(self, after: UUID) -> list[DueEmail]:
         return await read_due(self._transport.database, self._context.job_id, after)
 
     def _must_end(self) -> bool:
         try:
-            self._context.progress(min(self._settled, self._total), self._total)
+            self._tell()
         except Cancelled as cancelled:
             self._error = self._error or cancelled
         return (
@@ -125,16 +148,32 @@ class DeliveryRun:
             or time.monotonic() >= self._ends
         )
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
+    def _tell(self) -> None:
+        # One message has no progress to be written down, and is looked after by its rows.
+        if self._total:
+            self._context.progress(min(self._settled, self._total), self._total)
+        else:
+            self._context.check_cancelled()
+
+    async def _guarded(self, email: DueEmail) -> None:
         try:
-            await work
-        except BaseException as error:  # noqa: BLE001 - the others end their conversations before it is raised
+            async with self._with_files if email.has_files else nullcontext():
+                await self._deliver(email)
+        except (Cancelled, psycopg.Error) as error:
+            # The others end their conversations before it is raised.
+            self._error = self._error or error
+        except Exception as error:
+            # One message that cannot be made or sent must not hold up the others, nor be lost.
+            logger.exception("e-mail %s was not sent", email.row.id)
+            reply = own_reply(f"The message was not sent ({type(error).__name__}).")
+            await self._ledger.record([Outcome(each.id, "broken", reply) for each in email.addressees])
+        except BaseException as error:  # noqa: BLE001 - as above
             self._error = self._error or error
 
     async def _deliver(self, email: DueEmail) -> None:
         try:
             message = await self._make(email)
-        except (Fail, JobyardError, ValueError) as error:
+        except (Fail, TemplateError, ValueError) as error:
             await give_up(self._ledger, email, str(error))
             return
         server = self._transport.server_of(email.sender)
@@ -144,7 +183,7 @@ class DeliveryRun:
             self._settled += len(email.addressees)
 
     async def _make(self, email: DueEmail) -> Message:
-        if email.row.attachment_ids or email.row.inline_images:
+        if email.has_files:
             make = await asyncio.to_thread(self._maker.read, email)
         else:
             make = self._maker.read(email)
@@ -154,7 +193,11 @@ class DeliveryRun:
         conversation = Conversation(self._context.settings, self._ledger, self._transport.signers, email)
         try:
             async with self._transport.pool.connection(server) as connection:
-                await conversation.have(connection, message)
+                # It may have been waited for.
+                if self._must_end():
+                    self._cut_short = True
+                else:
+                    await conversation.have(connection, message)
         except MailServerAway as away:
             # One that broke off is written down; one that was never had tells of the server.
             if not conversation.begun:

@@ -21,8 +21,8 @@ from shared.mail_models import UNSETTLED
 from worker.mail_database import MailDatabase
 from worker.smtp_replies import Reply
 
-Word = Literal["sending", "sent", "deferred", "bounced", "doubtful", "failed"]
-"""What a conversation says of a recipient; the rows decide what a doubt means."""
+Word = Literal["sending", "sent", "deferred", "bounced", "doubtful", "broken", "failed"]
+"""What a conversation says of a recipient. The rows decide what a doubt means, and whether what broke leaves one."""
 
 # This attempt still owns the job, and does so until the end of the statement: as `context.guard` in one round trip.
 _MINE: LiteralString = """
@@ -40,15 +40,17 @@ WITH {_MINE}, outcome AS (
         AS given (id uuid, state text, tried int, code int, enhanced text, reply text), mine
 ), judged AS (
     SELECT r.id, o.code, o.enhanced, o.reply, r.attempts + o.tried AS attempts,
-           CASE WHEN o.state = 'doubtful' AND (e.delivery = 'at_most_once' OR over) THEN 'uncertain'
-                WHEN o.state = 'doubtful' THEN 'deferred'
-                WHEN o.state = 'deferred' AND e.cancelled_at IS NOT NULL THEN 'cancelled'
-                WHEN o.state = 'deferred' AND over THEN 'bounced'
-                ELSE o.state END AS state,
+           CASE WHEN word = 'doubtful' AND (e.delivery = 'at_most_once' OR over) THEN 'uncertain'
+                WHEN word = 'doubtful' THEN 'deferred'
+                WHEN word = 'deferred' AND e.cancelled_at IS NOT NULL THEN 'cancelled'
+                WHEN word = 'deferred' AND over THEN 'bounced'
+                ELSE word END AS state,
            least(ends_at, clock_timestamp() + make_interval(secs =>
                least(%(cap)s, %(backoff)s * 2.0 ^ least(r.attempts + o.tried - 1, 30)) * (1 + random() / 4))) AS due_at
     FROM outcome o JOIN recipients r ON r.id = o.id JOIN emails e ON e.id = r.email_id,
-         LATERAL (SELECT coalesce(e.send_at, e.created_at) + make_interval(secs => %(give_up)s) AS ends_at) AS life,
+         LATERAL (SELECT coalesce(r.first_tried_at, clock_timestamp()) + make_interval(secs => %(give_up)s) AS ends_at,
+                         CASE WHEN o.state <> 'broken' THEN o.state
+                              WHEN r.state = 'sending' THEN 'doubtful' ELSE 'deferred' END AS word) AS life,
          LATERAL (SELECT clock_timestamp() >= ends_at OR e.cancelled_at IS NOT NULL AS over) AS age
     WHERE r.state IN ('queued', 'sending', 'deferred')
       AND (r.state = 'sending' OR e.job_id = %(job_id)s) AND (o.state <> 'sending' OR e.cancelled_at IS NULL)
@@ -56,6 +58,7 @@ WITH {_MINE}, outcome AS (
 ), written AS (
     UPDATE recipients r SET
         state = judged.state, attempts = judged.attempts,
+        first_tried_at = coalesce(r.first_tried_at, clock_timestamp()),
         reply_code = judged.code, reply_enhanced = judged.enhanced, reply_text = judged.reply,
         replied_at = clock_timestamp(),
         next_attempt_at = CASE WHEN judged.state = 'deferred' THEN judged.due_at END,
@@ -150,10 +153,10 @@ class MailLedger:
             self._flushing = asyncio.create_task(self._flush())
         return await future
 
-    async def defer_all(self, reply: Reply) -> None:
+    async def defer_all(self, reply: Reply, *, tried: bool) -> None:
         """Defer all that is due: their server cannot be reached."""
         rows = await self._rows(_DUE)
-        await self.record([Outcome(row[0], "deferred", reply) for row in rows])
+        await self.record([Outcome(row[0], "deferred", reply, tried=tried) for row in rows])
 
     async def standing(self) -> Standing:
         """Read how the recipients stand."""

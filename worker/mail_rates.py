@@ -41,10 +41,15 @@ class MailRates:
         self._context = context
         self._known: set[str] = set()
         self._full_until: dict[str, float] = {}
-        self.free_in: float | None = None
+        self._free_at: float | None = None
+
+    @property
+    def free_in(self) -> float | None:
+        """In how many seconds it makes sense to ask again for a message that was turned down; None without one."""
+        return None if self._free_at is None else max(0.0, self._free_at - time.monotonic())
 
     async def take(self, server: SmtpServer, domains: Iterable[str]) -> bool:
-        """Wait for a message's moment; False when that is too far off, and `free_in` then says how far, in seconds."""
+        """Wait for a message's moment; False when that is too far off."""
         limits = _limits(self._context.settings, server, domains)
         if not limits:
             return True
@@ -53,8 +58,8 @@ class MailRates:
         if wait <= PATIENCE_SECONDS:
             wait = await asyncio.to_thread(self._take, limits)
         if wait > PATIENCE_SECONDS:
-            free_in = wait - PATIENCE_SECONDS
-            self.free_in = free_in if self.free_in is None else min(self.free_in, free_in)
+            free_at = time.monotonic() + wait - PATIENCE_SECONDS
+            self._free_at = free_at if self._free_at is None else min(self._free_at, free_at)
             return False
         await asyncio.sleep(wait)
         return True

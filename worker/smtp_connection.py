@@ -33,6 +33,8 @@ _GO_ON = 354
 _QUIT_SECONDS = 2.0
 _ASK_SECONDS = 5.0
 _PIECE = 256 * 1024
+_BODY_SECONDS = 240.0
+"""How long a message may take on its way to the server: the job's time limit must not cut it."""
 _END = b".\r\n"
 
 
@@ -45,7 +47,12 @@ class MailServerAway(JobyardError):
 
 
 class ServerFull(MailServerAway):
-    """Is raised when a server turned a connection away, for now: it may have as many of ours as it takes."""
+    """Is raised when a server turned a connection away, for now: it may have as many of ours as it takes.
+
+    `answered` says that it did so in words, and so is there.
+    """
+
+    answered = False
 
 
 class OutcomeUnknown(Exception):
@@ -146,9 +153,11 @@ class MailConnection:
         if not isinstance(transport, asyncio.WriteTransport):
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
         transport.set_write_buffer_limits(high=0)
+        ends = asyncio.get_running_loop().time() + max(_BODY_SECONDS, self._step_seconds)
         for start in range(0, len(body), _PIECE):
             protocol.write(body[start : start + _PIECE])
-            async with asyncio.timeout(self._step_seconds):
+            left = ends - asyncio.get_running_loop().time()
+            async with asyncio.timeout(min(self._step_seconds, left)):
                 # What StreamWriter.drain() calls; a StreamWriter of ours would close the transport when collected.
                 await protocol._drain_helper()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         await turn_loop()
@@ -255,8 +264,12 @@ async def open_connection(
         # A server may repeat the credentials; a host that is no name is a `ValueError` of the codec "idna".
         why = error.code if isinstance(error, SMTPAuthenticationError) else error
         logger.warning("the mail server %s cannot be used: %s: %s", server.name, type(error).__name__, why)
-        kind = ServerFull if _turned_away(error) else MailServerAway
-        raise kind(f"The mail server did not take the message ({type(error).__name__}).") from error
+        away = (ServerFull if _turned_away(error) else MailServerAway)(
+            f"The mail server did not take the message ({type(error).__name__})."
+        )
+        if isinstance(away, ServerFull):
+            away.answered = isinstance(error, SMTPResponseException)
+        raise away from error
     except BaseException:
         client.close()
         raise

@@ -57,12 +57,21 @@ NEEDS_SMTPUTF8 = Reply(553, "5.6.7", "The mail server does not offer SMTPUTF8, w
 
 def read_reply(answer: SMTPResponse | SMTPResponseException, *, about_address: bool = False) -> Reply:
     """Read a server's reply: its lines joined, without what PostgreSQL cannot store, cut to 500 characters."""
-    # Neither NUL nor the surrogates that stand for broken UTF-8.
-    text = answer.message.encode("utf-8", "replace").decode().replace("\0", "")
+    text = _clean(answer.message)
     enhanced = _ENHANCED.match(text)
     lines = [line.removeprefix(enhanced[1]).lstrip() if enhanced else line for line in text.split("\n")]
     shown = "\n".join(lines).strip()[:_LONGEST_TEXT]
     return Reply(answer.code, enhanced[1] if enhanced else None, shown, about_address)
+
+
+def own_reply(text: str) -> Reply:
+    """Say something of a recipient ourselves."""
+    return Reply(None, None, _clean(text)[:_LONGEST_TEXT])
+
+
+def _clean(text: str) -> str:
+    # Neither NUL nor the surrogates that stand for broken UTF-8.
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
 def is_answer(code: int) -> bool:

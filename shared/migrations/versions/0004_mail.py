@@ -152,6 +152,7 @@ def _extend_recipients() -> None:
         sa.Column("reply_enhanced", sa.Text(), nullable=True),
         sa.Column("replied_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("first_tried_at", sa.DateTime(timezone=True), nullable=True),
     ):
         op.add_column("recipients", column)
     op.execute("""
@@ -189,7 +190,7 @@ def downgrade() -> None:
     op.drop_index("ix_recipients_owner_address", "recipients")
     op.execute("UPDATE recipients SET state = 'cancelled' WHERE state IN ('suppressed', 'uncertain', 'failed')")
     _allow_states(STATES_BEFORE)
-    for column in ("next_attempt_at", "replied_at", "reply_enhanced", "address_key", "owner_id"):
+    for column in ("first_tried_at", "next_attempt_at", "replied_at", "reply_enhanced", "address_key", "owner_id"):
         op.drop_column("recipients", column)
     op.drop_index("ix_emails_mailing_id", "emails")
     op.drop_constraint(op.f("fk_emails_mailing_id"), "emails")

@@ -88,9 +88,10 @@ class Post:
         return self.client.get(email["links"]["job"], headers=self.owner.headers).json()
 
     def age(self, email: dict[str, Any]) -> None:
-        """Make an e-mail so old that another deferral is the last."""
+        """Make it so long that an e-mail was first tried that another deferral is the last."""
         self.database.execute(
-            "UPDATE emails SET created_at = created_at - interval '25 hours' WHERE id = %s", (email["id"],)
+            "UPDATE recipients SET first_tried_at = clock_timestamp() - interval '25 hours' WHERE email_id = %s",
+            (email["id"],),
         )
 
     def store(self, name: str, media_type: str, content: bytes) -> UUID:
