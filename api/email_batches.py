@@ -16,6 +16,7 @@ from api.email_drafts import make_drafts, write_emails
 from api.email_shapes import EMAIL_EXAMPLE, Email, shape_email
 from api.idempotency import once
 from api.idempotency_key import RequestKey
+from api.json_bodies import require_few_values
 from api.problems import InputError, Problem, errors_of, input_errors, problem
 from api.resources import Resources
 from api.transactions import session_connection
@@ -127,6 +128,7 @@ async def _let_others(index: int) -> None:
 
 
 def _read_array(content: bytes) -> list[Any]:
+    require_few_values(content)
     try:
         return _items.validate_python(json.loads(content))
     except ValidationError as error:

@@ -3,15 +3,17 @@
 import json
 from typing import Any
 
-from api.mailing_bodies import MOST_JSON_VALUES
+import pytest
+
+from api.json_bodies import MOST_JSON_VALUES
 from tests.integration.emails.conftest import Post
 
 MAILINGS = "/v1/mailings"
 JSON = {"Content-Type": "application/json"}
 
 
-def ask(post: Post, content: bytes) -> Any:
-    return post.client.post(MAILINGS, content=content, headers=post.owner.headers | JSON)
+def ask(post: Post, content: bytes, path: str = MAILINGS) -> Any:
+    return post.client.post(path, content=content, headers=post.owner.headers | JSON)
 
 
 def put_page(post: Post, html: str) -> None:
@@ -33,9 +35,10 @@ def test_as_much_is_taken_as_is_said_and_no_more(post: Post) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-def test_a_body_of_countless_values_is_not_even_parsed(post: Post) -> None:
+@pytest.mark.parametrize("path", [MAILINGS, "/v1/emails/batch"])
+def test_a_body_of_countless_values_is_not_even_parsed(post: Post, path: str) -> None:
     for value in (b"[]", b"{}", b"0"):
-        answer = ask(post, b'{"recipients":[' + b",".join([value] * MOST_JSON_VALUES) + b"]}")
+        answer = ask(post, b"[" + b",".join([value] * (MOST_JSON_VALUES + 1)) + b"]", path)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
         assert answer.json()["errors"][0]["code"] == "too_many_values"
 
@@ -44,5 +47,4 @@ def test_a_page_that_cannot_be_finished_is_refused_before_it_is_queued(post: Pos
     put_page(post, "<style>p { color: red }</style><p {% for n in range(1001) %}a{{ n }} {% endfor %}>Hello</p>")
     answer = ask(post, mailing("Ann", 3))
     assert (answer.status_code, answer.json()["code"]) == (422, "template_too_large")
-    assert [error["pointer"] for error in answer.json()["errors"]] == ["/template"]
     assert post.database.execute("SELECT count(*) FROM mailings").fetchone() == (0,)
