@@ -47,11 +47,6 @@ async def make_draft(resources: Resources, owner_id: UUID, order: MailingOrder) 
     wrong = {index: each for index, each in enumerate(made) if isinstance(each, TemplateError)}
     if wrong:
         raise _error_of(wrong, len(made))
-    # Whether its CSS can be inlined and a text be derived hangs on the template, so one message tells of almost all.
-    [finished] = await resources.renderer.render_each(source, variables[:1], "finished", options.variables)
-    if isinstance(finished, TemplateError):
-        finished.pointers = ("/template",)
-        raise finished
     return MailingDraft(sender, source, [each.subject for each in made if isinstance(each, Content)])
 
 
