@@ -52,6 +52,7 @@ async def deliver(context: JobContext) -> tuple[dict[str, int], str]:
     run = DeliveryRun(context, transport, ledger)
     await run.go()
     standing = await ledger.standing()
+    run.tell(standing)
     wait = run.wait_for_rest(standing)
     if wait is not None:
         raise Snooze(timedelta(seconds=wait))
@@ -81,20 +82,23 @@ class DeliveryRun:
         if not page:
             return
         if len(page) > 1:
-            standing = await self._ledger.standing()
-            self._total = sum(standing.counts.values())
-            self._settled = self._total - standing.unsettled
+            self._note(await self._ledger.standing())
         with self._transport.place(self._transport.server_of(page[0].sender)) as has_place:
             self._busy = not has_place
             if has_place:
                 await self._deliver_all(page)
         if self._error is not None:
             raise self._error
-        self._tell()
         if self._away is not None:
             # A server that is there and has no room yet was not tried: other processes of ours may have it all.
             full = isinstance(self._away, ServerFull) and self._away.answered
             await self._ledger.defer_all(away_reply(self._away), tried=not full)
+
+    def tell(self, standing: Standing) -> None:
+        """Report how far the job is; raises `Cancelled`."""
+        if self._total:
+            self._note(standing)
+        self._tell()
 
     def wait_for_rest(self, standing: Standing) -> float | None:
         """Tell after how many seconds another run makes sense; None when all recipients are settled."""
@@ -147,6 +151,10 @@ class DeliveryRun:
             or self._context.is_stopping
             or time.monotonic() >= self._ends
         )
+
+    def _note(self, standing: Standing) -> None:
+        self._total = sum(standing.counts.values())
+        self._settled = self._total - standing.unsettled
 
     def _tell(self) -> None:
         # One message has no progress to be written down, and is looked after by its rows.
