@@ -152,7 +152,8 @@ class MailConnection:
         transport = protocol.transport
         if not isinstance(transport, asyncio.WriteTransport):
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
-        transport.set_write_buffer_limits(high=0)
+        # asyncio's TLS pauses at its mark, plain connections beyond it.
+        transport.set_write_buffer_limits(high=1 if transport.get_extra_info("sslcontext") else 0, low=0)
         ends = asyncio.get_running_loop().time() + max(_BODY_SECONDS, self._step_seconds)
         for start in range(0, len(body), _PIECE):
             protocol.write(body[start : start + _PIECE])
