@@ -36,7 +36,8 @@ class MailDatabase:
         # One that is lost must not be closed by a thread that still waits for its answer, once there is another.
         with self._lock:
             if self._connection is None or self._connection.closed:
-                self._connection = connect(self._settings, "jobyard-mail")
+                # These statements take longer to plan than to execute.
+                self._connection = connect(self._settings, "jobyard-mail", plan_cache_mode="force_generic_plan")
             try:
                 return self._connection.execute(statement, values, prepare=True).fetchall()
             except psycopg.OperationalError:

@@ -27,17 +27,19 @@ Word = Literal["sending", "sent", "deferred", "bounced", "doubtful", "broken", "
 # This attempt still owns the job, and does so until the end of the statement: as `context.guard` in one round trip.
 _MINE: LiteralString = """
 mine AS MATERIALIZED (
-    SELECT 1 AS own FROM jobs WHERE id = %(job_id)s AND fence = %(fence)s AND state = 'running' FOR NO KEY UPDATE
+    SELECT cancel_requested FROM jobs
+    WHERE id = %(job_id)s AND fence = %(fence)s AND state = 'running' FOR NO KEY UPDATE
 )
 """
 
-# A row that is not ours any more (its e-mail was cancelled or given to another job) stays as it is: both are looked at
-# anew once they are locked. What is deferred is due after a pause that doubles with each attempt, with up to a quarter
-# more so that a crowd does not come back as one; the last time when it is given up: what is deferred then has bounced.
+# A row that is not ours any more (its e-mail or job was cancelled, or it was given to another) stays as it is: all are
+# looked at anew once they are locked. What is deferred is due after a pause that doubles with each attempt, with up to
+# a quarter more so that a crowd does not come back as one; the last time when it is given up: what is deferred then has
+# bounced.
 _RECORD: LiteralString = f"""
 WITH {_MINE}, outcome AS (
-    SELECT given.* FROM jsonb_to_recordset(%(outcomes)s)
-        AS given (id uuid, state text, tried int, code int, enhanced text, reply text), mine
+    SELECT * FROM jsonb_to_recordset(%(outcomes)s)
+        AS given (id uuid, state text, tried int, code int, enhanced text, reply text)
 ), judged AS (
     SELECT r.id, o.code, o.enhanced, o.reply, r.attempts + o.tried AS attempts,
            CASE WHEN word = 'doubtful' AND (e.delivery = 'at_most_once' OR over) THEN 'uncertain'
@@ -47,13 +49,14 @@ WITH {_MINE}, outcome AS (
                 ELSE word END AS state,
            least(ends_at, clock_timestamp() + make_interval(secs =>
                least(%(cap)s, %(backoff)s * 2.0 ^ least(r.attempts + o.tried - 1, 30)) * (1 + random() / 4))) AS due_at
-    FROM outcome o JOIN recipients r ON r.id = o.id JOIN emails e ON e.id = r.email_id,
+    FROM mine, outcome o JOIN recipients r ON r.id = o.id JOIN emails e ON e.id = r.email_id,
          LATERAL (SELECT coalesce(r.first_tried_at, clock_timestamp()) + make_interval(secs => %(give_up)s) AS ends_at,
                          CASE WHEN o.state <> 'broken' THEN o.state
                               WHEN r.state = 'sending' THEN 'doubtful' ELSE 'deferred' END AS word) AS life,
          LATERAL (SELECT clock_timestamp() >= ends_at OR e.cancelled_at IS NOT NULL AS over) AS age
     WHERE r.state IN ('queued', 'sending', 'deferred')
-      AND (r.state = 'sending' OR e.job_id = %(job_id)s) AND (o.state <> 'sending' OR e.cancelled_at IS NULL)
+      AND (r.state = 'sending' OR e.job_id = %(job_id)s)
+      AND (o.state <> 'sending' OR (e.cancelled_at IS NULL AND NOT mine.cancel_requested))
     ORDER BY r.id FOR NO KEY UPDATE OF r FOR SHARE OF e
 ), written AS (
     UPDATE recipients r SET
