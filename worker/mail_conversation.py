@@ -24,10 +24,9 @@ _UNKNOWN = own_reply("The connection broke after the message was handed over: it
 
 
 class Conversation:
-    """Is the conversation about one e-mail; `begun` once there is a connection for it."""
+    """Is the conversation about one e-mail."""
 
     def __init__(self, settings: Settings, ledger: MailLedger, signers: Signers, email: DueEmail) -> None:
-        self.begun = False
         self._settings = settings
         self._ledger = ledger
         self._signers = signers
@@ -38,9 +37,9 @@ class Conversation:
     async def have(self, connection: MailConnection, message: Message) -> None:
         """Hand the message over.
 
-        Raises `MailServerAway` and `OutcomeUnknown`, once they are written down: the connection is of no more use.
+        Raises `MailServerAway` and `OutcomeUnknown`, once they are written down: the connection is of no more use. Of a
+        connection that `was_stale` nothing is written: the conversation can be had by another.
         """
-        self.begun = True
         content = self._signers.sign(message.sender, compose(message, smtputf8=connection.smtputf8))
         if len(content) > self._settings.max_message_bytes:
             await give_up(self._ledger, self._email, f"The message is {len(content)} bytes, which is too large.")
@@ -51,7 +50,8 @@ class Conversation:
                 return
             reply = await connection.transmit(content)
         except MailServerAway as away:
-            await self._record("deferred", away_reply(away))
+            if not connection.was_stale:
+                await self._record("deferred", away_reply(away))
             raise
         except OutcomeUnknown:
             await self._record("doubtful", _UNKNOWN)

@@ -28,7 +28,7 @@ from worker.mail_ledger import MailLedger, Outcome, Standing
 from worker.mail_message import Message
 from worker.mail_rates import MailRates
 from worker.mail_transport import MailTransport, transport_of_this_process
-from worker.smtp_connection import MailServerAway, OutcomeUnknown, ServerFull
+from worker.smtp_connection import MailConnection, MailServerAway, OutcomeUnknown, ServerFull
 from worker.smtp_replies import own_reply
 
 logger = logging.getLogger(__name__)
@@ -197,7 +197,14 @@ class DeliveryRun:
         return make()
 
     async def _converse(self, server: SmtpServer, email: DueEmail, message: Message) -> None:
+        while await self._is_stale(server, email, message):
+            # Another that was kept, or a new one: each that was stale is gone.
+            pass
+
+    async def _is_stale(self, server: SmtpServer, email: DueEmail, message: Message) -> bool:
+        """Have the conversation; True when its connection had died unnoticed, before a word of it was heard."""
         conversation = Conversation(self._context.settings, self._ledger, self._transport.signers, email)
+        connection: MailConnection | None = None
         try:
             async with self._transport.pool.connection(server) as connection:
                 # It may have been waited for.
@@ -207,7 +214,9 @@ class DeliveryRun:
                     await conversation.have(connection, message)
         except MailServerAway as away:
             # One that broke off is written down; one that was never had tells of the server.
-            if not conversation.begun:
+            if connection is None:
                 self._away = away
+            return connection is not None and connection.was_stale
         except OutcomeUnknown:
-            return
+            pass
+        return False

@@ -6,14 +6,11 @@ after it may have been (`OutcomeUnknown`). So the end is written by itself, once
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from ipaddress import ip_address
 
 import aiosmtplib
 from aiosmtplib import (
-    SMTPAuthenticationError,
     SMTPException,
     SMTPRecipientRefused,
     SMTPResponse,
@@ -24,7 +21,6 @@ from aiosmtplib.protocol import PERIOD_REGEX, SMTPProtocol, normalize_message_li
 
 from shared.errors import JobyardError
 from shared.mail_address import Mailbox
-from shared.mail_settings import SmtpServer
 from worker.smtp_replies import NEEDS_SMTPUTF8, Reply, is_answer, read_reply
 
 logger = logging.getLogger(__name__)
@@ -64,9 +60,16 @@ class MailConnection:
 
     def __init__(self, client: aiosmtplib.SMTP, step_seconds: float) -> None:
         self.broken = False
+        self.kept = False
+        self._heard = False
         self.smtputf8 = client.supports_extension("smtputf8")
         self._client = client
         self._step_seconds = step_seconds
+
+    @property
+    def was_stale(self) -> bool:
+        """Whether it was kept from an earlier message and has not said a word to this one: another may do better."""
+        return self.kept and not self._heard
 
     @property
     def is_open(self) -> bool:
@@ -84,13 +87,16 @@ class MailConnection:
             options.append("SMTPUTF8")
         elif sender.needs_smtputf8:
             return [NEEDS_SMTPUTF8] * len(recipients)
+        self._heard = False
         with self._talking():
             try:
                 await self._client.mail(sender.wire, options=options, encoding="utf-8")
             except SMTPSenderRefused as refusal:
                 reply = read_reply(_answer(refusal))
+                self._heard = True
                 if not reply.accepted:
                     return [reply] * len(recipients)
+            self._heard = True
             self._require_order()
             return [await self._name(recipient) for recipient in recipients]
 
@@ -234,66 +240,3 @@ async def turn_loop() -> None:
     """Let the event loop notice what has happened: it reads in one turn, and tells in the next."""
     for _ in range(2):
         await asyncio.sleep(0)
-
-
-async def open_connection(
-    server: SmtpServer, local_hostname: str, step_seconds: float, tls: ssl.SSLContext
-) -> MailConnection:
-    """Connect: certificates are checked, credentials are used if there are any, never logged and never sent in clear.
-
-    Raises `MailServerAway`, also when a certificate or the credentials are not accepted: an operator can mend that.
-    """
-    client = aiosmtplib.SMTP(
-        hostname=server.host,
-        port=server.port,
-        username=server.username,
-        password=server.password.get_secret_value() if server.password else None,
-        # Not the host's own name: finding that out asks the DNS, and waits for it.
-        local_hostname=local_hostname,
-        timeout=step_seconds,
-        use_tls=server.scheme == "smtps",
-        start_tls=server.scheme == "smtp+starttls",
-        tls_context=None if server.scheme == "smtp" else tls,
-    )
-    try:
-        _require_privacy(server)
-        await client.connect()
-        if client.is_ehlo_or_helo_needed:
-            await client.ehlo()
-    except (SMTPException, OSError, ValueError) as error:
-        client.close()
-        # A server may repeat the credentials; a host that is no name is a `ValueError` of the codec "idna".
-        why = error.code if isinstance(error, SMTPAuthenticationError) else error
-        logger.warning("the mail server %s cannot be used: %s: %s", server.name, type(error).__name__, why)
-        away = (ServerFull if _turned_away(error) else MailServerAway)(
-            f"The mail server did not take the message ({type(error).__name__})."
-        )
-        if isinstance(away, ServerFull):
-            away.answered = isinstance(error, SMTPResponseException)
-        raise away from error
-    except BaseException:
-        client.close()
-        raise
-    return MailConnection(client, step_seconds)
-
-
-def _require_privacy(server: SmtpServer) -> None:
-    if server.scheme == "smtp" and server.username is not None and not _is_loopback(server.host):
-        raise SMTPException("a password is only sent over TLS: use smtp+starttls:// or smtps://")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _turned_away(error: BaseException) -> bool:
-    if isinstance(error, SMTPResponseException):
-        return 400 <= error.code < 500  # noqa: PLR2004 - "for now", RFC 5321, 4.2.1
-    return isinstance(error, (ConnectionRefusedError, ConnectionResetError, aiosmtplib.SMTPConnectError)) and not (
-        isinstance(error, TimeoutError)
-    )

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from shared.mail_address import parse_mailbox
 from shared.mail_settings import SmtpServer
 from shared.settings import Settings
-from worker.smtp_connection import MailConnection, MailServerAway, ServerFull, open_connection, turn_loop
+from worker.smtp_connection import MailConnection, MailServerAway, ServerFull, turn_loop
+from worker.smtp_opening import open_connection
 
 ASK_AFTER_SECONDS = 5.0
 """How long a connection may have been idle and still be believed without asking."""
@@ -93,6 +94,7 @@ class SmtpPool:
             raise
         finally:
             kept.messages += 1
+            kept.connection.kept = True
             kept.used_at = time.monotonic()
             await self._give_back(line, kept)
 

@@ -98,3 +98,13 @@ def test_the_servers_answer_outlasts_an_absence_of_postgresql(
     assert post.attempt(email) == "succeeded"
     assert len(mail_server.delivered) == 1
     assert post.states(email) == {"ann@example.org": "sent"}
+
+
+@pytest.mark.parametrize("mishap", [DROP, STALL, "421 Enough"])
+def test_a_kept_connection_that_is_dead_costs_no_attempt(post: Post, mail_server: MailServer, mishap: str) -> None:
+    assert post.attempt(post.send()) == "succeeded"
+    mail_server.mail_replies = [mishap]
+    email = post.send(delivery="at_most_once")
+    assert post.attempt(email) == "succeeded"
+    assert [recipient["attempts"] for recipient in post.read(email)["recipients"]] == [1]
+    assert len(mail_server.delivered) == 2
