@@ -12,10 +12,10 @@ from sqlalchemy.orm import defer
 from api.email_template_shapes import EmailTemplate, EmailTemplateBody, EmailTemplateSummary, Preview
 from api.pages import Page, PageQuery, make_page, select_page_by_name
 from api.resources import Resources
+from api.transactions import lock_owner
 from shared.errors import JobyardError
 from shared.mail_models import EmailTemplate as TemplateRow
 from shared.mail_templates import TemplateSource
-from shared.models import User
 
 MOST_TEMPLATES = 100
 
@@ -46,7 +46,7 @@ async def put_template(resources: Resources, owner_id: UUID, name: str, body: Em
     # Not now(): behind the lock the transaction may have begun before the rival whose sources are replaced.
     replace = update(TemplateRow).values(**values, updated_at=func.clock_timestamp()).returning(TemplateRow)
     async with resources.sessions.begin() as session:
-        await _lock_templates(session, owner_id)
+        await lock_owner(session, owner_id)
         row = await session.scalar(replace.where(TemplateRow.owner_id == owner_id, TemplateRow.name == name))
         if row is not None:
             return _answer(row, variables, 200)
@@ -55,11 +55,6 @@ async def put_template(resources: Resources, owner_id: UUID, name: str, body: Em
         make = insert(TemplateRow).values(owner_id=owner_id, name=name, **values).returning(TemplateRow)
         row = (await session.scalars(make)).one()
     return _answer(row, variables, 201)
-
-
-async def _lock_templates(session: AsyncSession, owner_id: UUID) -> None:
-    # Rivals for the last place wait for each other; whoever only refers to the owner (a new job, a new file) does not.
-    await session.execute(select(User.id).where(User.id == owner_id).with_for_update(key_share=True))
 
 
 async def _count(session: AsyncSession, owner_id: UUID) -> int:

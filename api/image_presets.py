@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.pages import Page, PageQuery, make_page, select_page_by_name
 from api.resources import Resources
+from api.transactions import lock_owner
 from shared.errors import JobyardError
 from shared.file_models import ImagePreset as PresetRow
-from shared.models import User
 from shared.rendition import RenditionInput, Renditions
 
 MOST_PRESETS = 100
@@ -87,7 +87,7 @@ async def put_preset(resources: Resources, owner_id: UUID, name: str, renditions
     # Not now(): behind the lock the transaction may have begun before the rival whose renditions are replaced.
     replace = update(PresetRow).values(**values, updated_at=func.clock_timestamp()).returning(PresetRow)
     async with resources.sessions.begin() as session:
-        await _lock_presets(session, owner_id)
+        await lock_owner(session, owner_id)
         row = await session.scalar(replace.where(PresetRow.owner_id == owner_id, PresetRow.name == name))
         if row is not None:
             return _answer(row, 200)
@@ -96,11 +96,6 @@ async def put_preset(resources: Resources, owner_id: UUID, name: str, renditions
         make = insert(PresetRow).values(owner_id=owner_id, name=name, **values).returning(PresetRow)
         row = (await session.scalars(make)).one()
     return _answer(row, 201)
-
-
-async def _lock_presets(session: AsyncSession, owner_id: UUID) -> None:
-    # Rivals for the last place wait for each other; whoever only refers to the owner (a new job, a new file) does not.
-    await session.execute(select(User.id).where(User.id == owner_id).with_for_update(key_share=True))
 
 
 async def _count(session: AsyncSession, owner_id: UUID) -> int:

@@ -103,7 +103,7 @@ def render(source: TemplateSource, variables: Mapping[str, Any], *, finished: bo
     Finished, the page's CSS is inlined and a text is derived from it when the template has none. Raises
     `TemplateVariablesMissing`, `TemplateFailed`, `TemplateTooSlow`, `TemplateTooLarge`, `TemplateNotValid`.
     """
-    from shared.mail_rendering import render_parts  # noqa: PLC0415
+    from shared.mail_rendering import render_parts  # noqa: PLC0415 - as above
 
     return render_parts(source, variables, finished=finished)
 

@@ -166,7 +166,7 @@ class MailConnection:
             left = ends - asyncio.get_running_loop().time()
             async with asyncio.timeout(min(self._step_seconds, left)):
                 # What StreamWriter.drain() calls; a StreamWriter of ours would close the transport when collected.
-                await protocol._drain_helper()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+                await protocol._drain_helper()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - see above
         await turn_loop()
         if not protocol.is_connected:
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
@@ -233,7 +233,7 @@ def _answer(refusal: SMTPResponseException) -> SMTPResponseException:
 
 def _unread(protocol: SMTPProtocol) -> bytes:
     # aiosmtplib drops what comes between two commands, but not what came together with an answer.
-    return bytes(protocol._buffer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return bytes(protocol._buffer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - it is not told otherwise
 
 
 async def turn_loop() -> None:

@@ -3,15 +3,12 @@
 Ours by turns with the standard library's `email.message` and with dkimpy; CPU µs, the median of the rounds.
 """
 
-import random
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import dkim
@@ -20,12 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from shared.mail_address import parse_mailbox
 from shared.mail_settings import MailSettings
+from tests.bench.rounds import measure_rounds
 from worker.dkim_signing import Signers
 from worker.mail_message import Message, compose
 
-_ROUNDS = 9
 _CALLS = 50
-_SEED = 5
 _ANN = parse_mailbox("Ann Example <ann@example.org>")
 _MESSAGE = Message(
     message_id="<1@example.org>",
@@ -76,24 +72,10 @@ def _contenders(directory: Path) -> dict[str, Callable[[], object]]:
     }
 
 
-def _measure(call: Callable[[], object]) -> float:
-    start = time.process_time()
-    for _ in range(_CALLS):
-        call()
-    return (time.process_time() - start) / _CALLS * 1e6
-
-
 def main() -> None:
-    """Measure in rounds, in an order that chance decides."""
-    order = random.Random(_SEED)  # noqa: S311 - an order, no secret
+    """Measure and print."""
     with TemporaryDirectory() as directory:
-        contenders = _contenders(Path(directory))
-        found = {name: list[float]() for name in contenders}
-        for _ in range(_ROUNDS):
-            for name in order.sample(list(contenders), len(contenders)):
-                found[name].append(_measure(contenders[name]))
-    for name, figures in found.items():
-        print(f"{name:28} {median(figures):8.1f} µs  ({min(figures):.1f} to {max(figures):.1f})")
+        measure_rounds(_contenders(Path(directory)), _CALLS)
 
 
 if __name__ == "__main__":

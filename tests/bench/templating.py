@@ -3,10 +3,7 @@
 Ours by turns with Jinja alone, bare and in its own sandbox; CPU µs, the median of the rounds.
 """
 
-import random
-import time
 from collections.abc import Callable
-from statistics import median
 from typing import Any
 
 from jinja2 import Environment
@@ -14,10 +11,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from shared.mail_pages import inline_css, text_of
 from shared.mail_templates import TemplateSource, render
+from tests.bench.rounds import measure_rounds
 
-_ROUNDS = 9
 _CALLS = 100
-_SEED = 5
 _STYLE = (
     "<style>"
     + "".join(f".c{number} {{ color: #123; padding: {number}px }}\n" for number in range(100))
@@ -56,23 +52,9 @@ def _contenders() -> dict[str, Callable[[], object]]:
     }
 
 
-def _measure(call: Callable[[], object]) -> float:
-    start = time.thread_time()
-    for _ in range(_CALLS):
-        call()
-    return (time.thread_time() - start) / _CALLS * 1e6
-
-
 def main() -> None:
-    """Measure in rounds, in an order that chance decides."""
-    order = random.Random(_SEED)  # noqa: S311 - an order, no secret
-    contenders = _contenders()
-    found = {name: list[float]() for name in contenders}
-    for _ in range(_ROUNDS):
-        for name in order.sample(list(contenders), len(contenders)):
-            found[name].append(_measure(contenders[name]))
-    for name, figures in found.items():
-        print(f"{name:28} {median(figures):8.1f} µs  ({min(figures):.1f} to {max(figures):.1f})")
+    """Measure and print."""
+    measure_rounds(_contenders(), _CALLS)
 
 
 if __name__ == "__main__":

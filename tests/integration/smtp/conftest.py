@@ -69,7 +69,7 @@ def with_pool(settings: Settings, work: Work, **changes: float) -> None:
     async def run() -> None:
         pool = SmtpPool(settings.model_copy(update=changes))
         await work(pool)
-        lines = list(pool._lines.values())  # pyright: ignore[reportPrivateUsage]
+        lines = list(pool._lines.values())  # pyright: ignore[reportPrivateUsage] - its places are counted
         for line in lines:
             assert (line.opened, line.opening, line.called) == (len(line.free), 0, 0)
             assert not any(not future.done() for future in line.waiting)
