@@ -152,5 +152,4 @@ async def _delivers_others(connection: AsyncConnection[Any], job_id: UUID) -> bo
 
 
 async def _publish(resources: Resources, jobs: Sequence[JobRow]) -> None:
-    for job in jobs:
-        await resources.changes.publish(job.id, job.version)
+    await resources.changes.publish(jobs)

@@ -104,7 +104,7 @@ async def cancel(resources: Resources, owner_id: UUID, job_id: UUID) -> Response
         if row.done and row.state != JobState.CANCELLED:
             raise IllegalTransition(f"The job is {row.state}.")
     else:
-        await resources.changes.publish(row.id, row.version)
+        await resources.changes.publish([row])
     return job_response(row, resources.job_retention)
 
 

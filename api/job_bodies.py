@@ -77,6 +77,7 @@ def new_job(settings: Settings, owner_id: UUID, kind: JobKind, body: JobBody) ->
         concurrency_key=body.concurrency_key or "",
         run_at=body.run_at,
         ttl_seconds=body.ttl_seconds,
+        silent=kind.silent,
         file_ids=body.input.file_ids(),
         file_limits=kind.file_limits(settings),
         input_pointer="/input",

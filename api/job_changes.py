@@ -8,7 +8,7 @@ stops lets all waiters go.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.job_events import CHANNEL, TIMEOUT_SECONDS, decode_event, encode_event
+from shared.job_row import JobRow
 from shared.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -86,13 +87,17 @@ class JobChanges:
             if not waiters:
                 del self._waiters[job_id]
 
-    async def publish(self, job_id: UUID, version: int) -> None:
-        """Hint to all processes that a job changed; a Redis that is away is no error."""
-        self._announce(job_id, version)
+    async def publish(self, rows: Sequence[JobRow]) -> None:
+        """Tell all processes that jobs now are as these rows say; a Redis that is away is no error."""
+        for row in rows:
+            self._announce(row.id, row.version)
         try:
-            await self._redis.publish(CHANNEL, encode_event(job_id, version))
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for row in rows:
+                    pipeline.publish(CHANNEL, encode_event(row, self._settings.job_retention))
+                await pipeline.execute()
         except (RedisError, OSError) as error:
-            logger.warning("a hint was not sent: %s", type(error).__name__)
+            logger.warning("changes of %s jobs were not told: %s", len(rows), type(error).__name__)
 
     def stop(self) -> None:
         """Let all waiters go, those to come included."""
@@ -122,7 +127,8 @@ class JobChanges:
                         if message is None:
                             await subscription.ping()
                         elif message["type"] == "message":
-                            self._announce(*decode_event(cast("bytes", message["data"]).decode()))
+                            event = decode_event(cast("bytes", message["data"]))
+                            self._announce(event.job_id, event.version)
             except (RedisError, OSError, ValueError) as error:
                 logger.warning("no hints, waiters read the ledger: %s", type(error).__name__)
                 await asyncio.sleep(LEDGER_SECONDS)

@@ -7,21 +7,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-import orjson
 from fastapi import Depends, Header, Response
 
 from api.job_changes import Waiter
 from api.resources import Resources
 from shared.errors import JobNotFound
+from shared.job_events import encode_frame
 from shared.job_queue import read_job
-from shared.job_row import JobRow, job_frame
+from shared.job_row import JobRow
 from shared.job_state import JobState
 
 LONGEST_WAIT_SECONDS = 30
 _LONGEST_RETRY_AFTER_SECONDS = 60
 _WAIT = re.compile(r'(?:^|[,;\s])wait\s*=\s*"?(\d{1,9})"?(?=$|[,;\s])', re.IGNORECASE)
-
-JSON_OPTIONS = orjson.OPT_UTC_Z
 
 
 def parse_wait(prefer: str | None) -> int | None:
@@ -67,7 +65,7 @@ def job_response(
         made["Retry-After"] = seconds
     if wait is not None:
         made["Preference-Applied"] = f"wait={wait}"
-    return Response(orjson.dumps(job_frame(row, retention), option=JSON_OPTIONS), status, made, "application/json")
+    return Response(encode_frame(row, retention), status, made, "application/json")
 
 
 def etag(row: JobRow) -> str:

@@ -79,5 +79,4 @@ async def _publish(resources: Resources, jobs: Sequence[JobRow]) -> None:
     # Hints: who waits for a job learns of it from the ledger, too, so a Redis that is away may not take long.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_HINTS_SECONDS):
-            for job in jobs:
-                await resources.changes.publish(job.id, job.version)
+            await resources.changes.publish(jobs)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.file_limits import Bytes, FileLimits, bytes_of
 from shared.settings import Settings, environment_name
 
-QUEUES = ("default", "images", "mail", "archives", "maintenance")
+QUEUES = ("default", "images", "mail", "archives", "webhooks", "maintenance")
 
 Access = Literal["public", "operator", "internal"]
 Handler = Callable[..., Any]
@@ -55,6 +55,7 @@ class JobKind:
     concurrency: int | None
     concurrency_per_key: int
     interruptible: bool
+    silent: bool
     media_types: frozenset[str] | None
     max_file_bytes: Bytes | None
     max_total_bytes: Bytes | None
@@ -96,6 +97,7 @@ def job(
     concurrency: int | None = None,
     concurrency_per_key: int = 1,
     interruptible: bool = True,
+    silent: bool = False,
     media_types: frozenset[str] | None = None,
     max_file_bytes: Bytes | None = None,
     max_total_bytes: Bytes | None = None,
@@ -106,8 +108,9 @@ def job(
     most. `concurrency` bounds how many jobs of the kind run at once, all workers together; `concurrency_per_key` how
     many of one owner's that share a `concurrency_key`. Jobs handed to Celery but not yet begun count as running.
     Unless it is `interruptible=False`, a handler that does not look is broken into when its job is cancelled or lost,
-    or its worker stops; see `JobContext`. The last three say what files a job takes, each and together: a job that
-    needs others is refused when it is enqueued. A number of bytes that operators set is read from the settings:
+    or its worker stops; see `JobContext`. Jobs of a `silent` kind make no events and are in no stream of all jobs: what
+    tells of other jobs must not tell of itself. The last three say what files a job takes, each and together: a job
+    that needs others is refused when it is enqueued. A number of bytes that operators set is read from the settings:
     `max_file_bytes=lambda settings: settings.max_image_bytes`.
     Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue
     or a limit below 1.
@@ -118,7 +121,7 @@ def job(
         _register(
             JobKind(
                 name, handler, input_model, result_model, queue, timeout, max_attempts, access, backoff, backoff_cap,
-                concurrency, concurrency_per_key, interruptible, media_types, max_file_bytes, max_total_bytes,
+                concurrency, concurrency_per_key, interruptible, silent, media_types, max_file_bytes, max_total_bytes,
             )
         )  # fmt: skip
         return handler

@@ -48,6 +48,8 @@ class NewJob:
     ttl_seconds: float | None = None
     retried_from: UUID | None = None
     parent_id: UUID | None = None
+    webhook_url: str | None = None
+    silent: bool = False
     file_ids: Sequence[UUID] = ()
     file_limits: FileLimits = NO_LIMITS
     input_pointer: str | None = None
@@ -61,6 +63,7 @@ def job_of(kind: JobKind, owner_id: UUID, checked: JobInput, settings: Settings)
         queue=kind.queue,
         input=checked.model_dump(mode="json"),
         max_attempts=kind.max_attempts,
+        silent=kind.silent,
         file_ids=checked.file_ids(),
         file_limits=kind.file_limits(settings),
     )
@@ -69,12 +72,12 @@ def job_of(kind: JobKind, owner_id: UUID, checked: JobInput, settings: Settings)
 # A job that is due at once is born queued. Its ttl counts from when it may first start.
 _INSERT = """
 INSERT INTO jobs (id, owner_id, kind, queue, state, priority, input, tags, unique_key, run_at, ttl_at, max_attempts,
-                  retried_from, parent_id, concurrency_key)
+                  retried_from, parent_id, concurrency_key, webhook_url, silent)
 VALUES (%(id)s, %(owner_id)s, %(kind)s, %(queue)s,
         CASE WHEN %(run_at)s::timestamptz > now() THEN 'scheduled' ELSE 'queued' END,
         %(priority)s, %(input)s, %(tags)s, %(unique_key)s, coalesce(%(run_at)s::timestamptz, now()),
         greatest(%(run_at)s::timestamptz, now()) + make_interval(secs => %(ttl_seconds)s::float8),
-        %(max_attempts)s, %(retried_from)s, %(parent_id)s, %(concurrency_key)s)
+        %(max_attempts)s, %(retried_from)s, %(parent_id)s, %(concurrency_key)s, %(webhook_url)s, %(silent)s)
 ON CONFLICT DO NOTHING
 RETURNING state, run_at, ttl_at, created_at
 """
@@ -129,6 +132,8 @@ def _parameters(new: NewJob) -> dict[str, Any]:
         "retried_from": new.retried_from,
         "parent_id": new.parent_id,
         "concurrency_key": new.concurrency_key,
+        "webhook_url": new.webhook_url,
+        "silent": new.silent,
     }
 
 
@@ -171,6 +176,8 @@ def _born(
         retried_from=new.retried_from,
         parent_id=new.parent_id,
         concurrency_key=new.concurrency_key,
+        webhook_url=new.webhook_url,
+        silent=new.silent,
     )
 
 

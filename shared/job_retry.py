@@ -39,6 +39,8 @@ def retried(old: JobRow, kind: JobKind | None, settings: Settings, job_id: UUID 
         tags=old.tags,
         retried_from=old.id,
         concurrency_key=old.concurrency_key,
+        webhook_url=old.webhook_url,
+        silent=old.silent,
         file_ids=checked.file_ids(),
         file_limits=kind.file_limits(settings),
     )

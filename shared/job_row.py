@@ -12,7 +12,7 @@ _TERMINAL = frozenset(state.value for state in TERMINAL)
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """Holds the columns of `jobs` that its owner may see."""
+    """Holds the columns of `jobs` that make its frame, and those that say who may see it and where."""
 
     id: UUID
     owner_id: UUID
@@ -40,6 +40,8 @@ class JobRow:
     retried_from: UUID | None
     parent_id: UUID | None
     concurrency_key: str
+    webhook_url: str | None
+    silent: bool
 
     @property
     def done(self) -> bool:
@@ -78,6 +80,7 @@ def job_frame(row: JobRow, retention: timedelta) -> dict[str, Any]:
         "cancel_requested": row.cancel_requested,
         "retried_from": row.retried_from,
         "parent_id": row.parent_id,
+        "webhook_url": row.webhook_url,
         "created_at": row.created_at,
         "run_at": row.run_at,
         "started_at": row.started_at,

@@ -125,6 +125,8 @@ class Job(Base):
     """Is the ledger's row and the outbox in one: see docs/architecture.md.
 
     What a heartbeat writes (lease, progress, version) is in no index, so that PostgreSQL can update it in place.
+    `changed_xid` is the transaction that last changed the state, or asked to cancel; a trigger writes it. Whoever
+    remembers up to where a snapshot saw finds with it what has changed since, however late it was committed.
     """
 
     __tablename__ = "jobs"
@@ -150,6 +152,7 @@ class Job(Base):
         Index("ix_jobs_running", "queue", postgresql_where=sql("state = 'running'")),
         Index("uq_jobs_unique_key", "owner_id", "kind", "unique_key", unique=True, postgresql_where=sql(_LIVE_KEY)),
         Index("ix_jobs_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),
+        Index("ix_jobs_owner_changes", "owner_id", "changed_xid"),
         Index("ix_jobs_retried_from", "retried_from", postgresql_where=sql("retried_from IS NOT NULL")),
         Index("ix_jobs_parent_id", "parent_id", postgresql_where=sql("parent_id IS NOT NULL")),
         Index("ix_jobs_finished_at", "finished_at", postgresql_where=sql("finished_at IS NOT NULL")),
@@ -195,6 +198,9 @@ class Job(Base):
     version: Mapped[int] = mapped_column(BigInteger, server_default=sql("1"))
     retried_from: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
     parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
+    webhook_url: Mapped[str | None]
+    silent: Mapped[bool] = mapped_column(server_default=sql("false"))
+    changed_xid: Mapped[int] = mapped_column(BigInteger, server_default=sql("(pg_current_xact_id()::text)::bigint"))
 
 
 class JobAttempt(Base):

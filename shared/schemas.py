@@ -63,6 +63,7 @@ class Job(BaseModel):
                 "cancel_requested": False,
                 "retried_from": None,
                 "parent_id": None,
+                "webhook_url": None,
                 "created_at": "2026-11-24T12:00:00Z",
                 "run_at": "2026-11-24T12:00:00Z",
                 "started_at": "2026-11-24T12:00:01Z",
@@ -99,6 +100,7 @@ class Job(BaseModel):
     cancel_requested: bool
     retried_from: UUID | None
     parent_id: UUID | None
+    webhook_url: str | None = Field(description="Where its end is told, besides your webhooks.")
     created_at: datetime
     run_at: datetime
     started_at: datetime | None

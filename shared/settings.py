@@ -191,6 +191,11 @@ class Settings(MailSettings):
         return self.heartbeat_seconds * 3
 
     @property
+    def job_retention(self) -> timedelta:
+        """How long a finished job is kept."""
+        return timedelta(days=self.job_retention_days)
+
+    @property
     def upload_retention(self) -> timedelta:
         """How long an upload is kept when nobody says otherwise."""
         return timedelta(days=self.upload_retention_days)

@@ -23,7 +23,7 @@ from tests.s3_server import S3Server
 
 # Emptying takes a few milliseconds where a new database takes most of a second.
 EMPTY = """
-TRUNCATE users, dispatcher_lease, queues, workers CASCADE;
+TRUNCATE users, dispatcher_lease, queues, workers, event_listeners CASCADE;
 INSERT INTO dispatcher_lease (id) VALUES (1);
 INSERT INTO users (id, email, password_hash, is_active)
 VALUES ('00000000-0000-0000-0000-000000000000', 'system@jobyard.invalid', '!', false)

@@ -14,11 +14,12 @@ from shared.errors import JobyardError
 from shared.job_kind import JobKind, JobResult
 from shared.job_outcome import Fail, Outcome, Retry, Snooze
 from shared.job_queue import enqueue_in_worker
+from shared.job_row import JobRow
 from shared.quota import require_room_in_worker
 from worker import ledger
 from worker.child import WorkerStopping
 from worker.context import AttemptContext
-from worker.ledger import Claim, EndedHow, Ending, Progress
+from worker.ledger import Claim, EndedHow, Progress
 
 _INSERT_FILE = """
 INSERT INTO files (id, owner_id, name, media_type, size, sha256, storage_key, purpose, job_id, expires_at)
@@ -107,7 +108,7 @@ def full_jitter(kind: JobKind, attempt: int) -> timedelta:
 
 def finish(
     connection: Connection[Any], held: Claim, context: AttemptContext, result: JobResult, progress: Progress | None
-) -> Ending | None:
+) -> JobRow | None:
     """Record success, with the output files and follow-up jobs in the same transaction; None when the claim is lost.
 
     Nothing of it is recorded, and `Fail` is raised, when the outputs exceed their owner's quota or a follow-up cannot

@@ -20,12 +20,13 @@ from shared.job_events import EventPublisher
 from shared.job_kind import JobInput, JobKind
 from shared.job_outcome import Cancelled
 from shared.job_queue import NUDGE, NewJob, enqueue_in_worker
+from shared.job_row import JobRow
 from shared.settings import Settings
 from shared.storage import open_storage
 from worker import ledger
 from worker.context import AttemptContext, AttemptLost
 from worker.heartbeat import Heartbeat, Reason, Watch
-from worker.ledger import Claim, Ending
+from worker.ledger import Claim
 
 logger = logging.getLogger(__name__)
 
@@ -87,13 +88,13 @@ class Child:
 
         return self._insist(attempt)
 
-    def record(self, held: Claim, write: Callable[[Connection[Any]], Ending | None]) -> Ending:
+    def record(self, held: Claim, write: Callable[[Connection[Any]], JobRow | None]) -> JobRow:
         """Write an ending, for as long as it takes; raises `AttemptLost` when the claim is no longer ours.
 
         Zero rows may also mean that this write was committed and only its answer lost: then the row carries our fence.
         """
 
-        def attempt(connection: Connection[Any]) -> Ending | None:
+        def attempt(connection: Connection[Any]) -> JobRow | None:
             return write(connection) or ledger.settled(connection, held)
 
         ending = self._insist(attempt)

@@ -106,7 +106,7 @@ class AttemptContext:
     @property
     def is_last_attempt(self) -> bool:
         """Whether a failure now ends the job."""
-        return self._held.attempt >= self._held.max_attempts
+        return self._held.attempt >= self._held.row.max_attempts
 
     @property
     def is_stopping(self) -> bool:
@@ -196,7 +196,9 @@ class AttemptContext:
         known = self._kinds[kind]
         checked = known.input_model.model_validate(job_input)
         new = replace(
-            job_of(known, self.owner_id, checked, self.settings), priority=self._held.priority, parent_id=self.job_id
+            job_of(known, self.owner_id, checked, self.settings),
+            priority=self._held.row.priority,
+            parent_id=self.job_id,
         )
         self.follow_ups.append(new)
         return new.id

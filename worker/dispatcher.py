@@ -23,11 +23,12 @@ from shared.database import connect
 from shared.job_events import EventPublisher
 from shared.job_kind import QUEUES, load_job_kinds
 from shared.job_queue import READY_CHANNEL
+from shared.job_row import JobRow
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 from worker import dispatching
 from worker.celery_app import create_celery_app
-from worker.dispatching import Change, Dispatch, View
+from worker.dispatching import Dispatch, View
 from worker.publisher import BrokerAway, Publisher
 from worker.queue_line import QueueLine
 from worker.rescue import rescue
@@ -116,15 +117,14 @@ class Dispatcher:
         ]
         # Each statement is committed before the first message is published.
         self._publish(connection, marked)
-        for change in changes:
-            self._events.publish(change.job_id, change.version)
+        self._events.publish(changes)
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
             self.sweep(connection)
         self._idle_looks = 0 if marked else self._idle_looks + 1
         return self._pause(view)
 
-    def _change_what_is_due(self, connection: Connection[Any], view: View) -> list[Change]:
+    def _change_what_is_due(self, connection: Connection[Any], view: View) -> list[JobRow]:
         if view.paused_out:
             dispatching.take_back_paused(connection)
         changes = dispatching.promote(connection) if view.due else []
@@ -177,9 +177,10 @@ class Dispatcher:
         seen_at = dispatching.read_clock(connection)
         self._doubt_slow_answers()
         if time.monotonic() >= self._rescue_from:
-            for job_id, version in rescue(connection, self._settings.lease_seconds, seen_at):
-                logger.warning("job %s: its worker was lost, the attempt has ended", job_id)
-                self._events.publish(job_id, version)
+            rescued = rescue(connection, self._settings.lease_seconds, seen_at)
+            for row in rescued:
+                logger.warning("job %s: its worker was lost, the attempt has ended", row.id)
+            self._events.publish(rescued)
         for queue in QUEUES:
             self._send_lost_messages_again(connection, queue)
 

@@ -13,6 +13,8 @@ from uuid import UUID
 from psycopg import Connection
 from psycopg.rows import args_row
 
+from shared.job_row import COLUMNS, JobRow
+
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
@@ -23,14 +25,6 @@ class Dispatch:
     queue: str
     dispatch_seq: int
     urgent: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Is a job that the dispatcher changed."""
-
-    job_id: UUID
-    version: int
 
 
 # A dispatcher that was killed leaves a lease, but no session: then nobody has to wait for the lease to lapse.
@@ -46,26 +40,26 @@ WHERE id = 1 AND (holder = %(holder)s OR expires_at < clock_timestamp() OR NOT E
 """
 _GIVE_UP_LEASE = "UPDATE dispatcher_lease SET expires_at = clock_timestamp() WHERE id = 1 AND holder = %s"
 
-_PROMOTE = """
+_PROMOTE = f"""
 UPDATE jobs SET state = 'queued', dispatched_at = NULL, version = version + 1
 WHERE id IN (
     SELECT id FROM jobs WHERE state IN ('scheduled', 'retrying') AND run_at <= clock_timestamp()
     ORDER BY run_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 )
-RETURNING id, version
-"""
+RETURNING {COLUMNS}
+"""  # noqa: S608 - the columns are a constant
 
-_EXPIRE = """
+_EXPIRE = f"""
 UPDATE jobs SET state = 'expired', finished_at = clock_timestamp(), version = version + 1,
-    error = '{"code": "expired", "detail": "The job did not start before its time to live was over.",
-              "retryable": true}'::jsonb
+    error = '{{"code": "expired", "detail": "The job did not start before its time to live was over.",
+              "retryable": true}}'::jsonb
 WHERE id IN (
     SELECT id FROM jobs
     WHERE state IN ('scheduled', 'queued') AND started_at IS NULL AND ttl_at <= clock_timestamp()
     ORDER BY ttl_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
 )
-RETURNING id, version
-"""
+RETURNING {COLUMNS}
+"""  # noqa: S608 - the columns are a constant
 
 # One look tells a round what there is to do, so that a nudge costs two statements and an idle second one.
 _LOOK = """
@@ -154,18 +148,18 @@ def read_clock(connection: Connection[Any]) -> datetime:
     return row[0]
 
 
-def promote(connection: Connection[Any]) -> list[Change]:
+def promote(connection: Connection[Any]) -> list[JobRow]:
     """Queue what is due."""
     return _changes(connection, _PROMOTE)
 
 
-def expire(connection: Connection[Any]) -> list[Change]:
+def expire(connection: Connection[Any]) -> list[JobRow]:
     """End what did not start in time."""
     return _changes(connection, _EXPIRE)
 
 
-def _changes(connection: Connection[Any], statement: LiteralString) -> list[Change]:
-    with connection.cursor(row_factory=args_row(Change)) as cursor:
+def _changes(connection: Connection[Any], statement: LiteralString) -> list[JobRow]:
+    with connection.cursor(row_factory=args_row(JobRow)) as cursor:
         return cursor.execute(statement, (BATCH,), prepare=True).fetchall()
 
 

@@ -11,16 +11,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import psycopg
 
 from shared.database import connect
 from shared.job_events import EventPublisher
+from shared.job_row import JobRow
 from shared.settings import Settings
 from worker import ledger
-from worker.ledger import Claim, Progress
+from worker.ledger import Claim, Progress, Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class Heartbeat:
         while (watch := self._next_beat()) is not None:
             if watch.announce_at != math.inf:
                 watch.announce_at = math.inf
-                self._events.publish(watch.held.job_id, watch.held.version)
+                self._events.publish([watch.held.row])
                 continue
             watch.asked = False
             self._beat(watch)
@@ -231,4 +232,15 @@ class Heartbeat:
             watch.cancel_requested |= pulse.cancel_requested
             watch.past_deadline |= pulse.past_deadline
             if news is not None:
-                self._events.publish(watch.held.job_id, pulse.version)
+                self._events.publish([_row_of(watch, pulse)])
+
+
+def _row_of(watch: Watch, pulse: Pulse) -> JobRow:
+    return replace(
+        watch.held.row,
+        version=pulse.version,
+        cancel_requested=pulse.cancel_requested,
+        progress_completed=pulse.progress_completed,
+        progress_total=pulse.progress_total,
+        progress_message=pulse.progress_message,
+    )

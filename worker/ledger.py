@@ -4,15 +4,16 @@ Every write is guarded by the fence, which rises at each claim and never falls: 
 and whatever was made must not be recorded. Times are the database's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 from psycopg import Connection
-from psycopg.rows import args_row
+from psycopg.rows import args_row, dict_row
 from psycopg.types.json import Jsonb
 
 from shared.job_queue import CANCELLED_ERROR
+from shared.job_row import COLUMNS, JobRow
 
 MAX_PUT_BACKS: LiteralString = "5"
 
@@ -21,26 +22,28 @@ EndedHow = Literal["errored", "failed", "cancelled", "snoozed", "put_back"]
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Is a worker's right to run a job: it holds as long as the row carries its fence and is running."""
+    """Is a worker's right to run a job: it holds as long as the row carries its fence and is running.
 
-    job_id: UUID
-    owner_id: UUID
-    kind: str
-    input: dict[str, Any]
+    `row` is the job as it was claimed.
+    """
+
+    row: JobRow
     fence: int
-    attempt: int
-    max_attempts: int
-    priority: int
-    version: int
-    concurrency_key: str
 
+    @property
+    def job_id(self) -> UUID:
+        """The job's id."""
+        return self.row.id
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """Is what the row says after an attempt ended."""
+    @property
+    def owner_id(self) -> UUID:
+        """The id of the job's owner."""
+        return self.row.owner_id
 
-    state: str
-    version: int
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self.row.attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +53,18 @@ class Pulse:
     cancel_requested: bool
     past_deadline: bool
     version: int
+    progress_completed: int | None
+    progress_total: int | None
+    progress_message: str | None
 
 
-_CLAIMED = "id, owner_id, kind, input, fence, attempt, max_attempts, priority, version, concurrency_key"
+_CLAIMED: LiteralString = f"fence, {COLUMNS}"
+
+# What an attempt changes of its row; the rest is as it was claimed, and need not cross the wire again.
+_NEWS: LiteralString = """
+state, version, attempt, run_at, finished_at, error, last_error, cancel_requested,
+progress_completed, progress_total, progress_message
+"""
 
 _CLAIM = f"""
 WITH claimed AS (
@@ -83,14 +95,15 @@ UPDATE jobs SET
     progress_total = coalesce(%(total)s, progress_total),
     progress_message = coalesce(%(message)s, progress_message)
 WHERE id = %(job_id)s AND fence = %(fence)s AND state = 'running' AND clock_timestamp() < deadline_at
-RETURNING cancel_requested, false, version
+RETURNING cancel_requested, false, version, progress_completed, progress_total, progress_message
 """
 
 _WHY_NO_PULSE = """
-SELECT cancel_requested, true, version FROM jobs WHERE id = %(job_id)s AND fence = %(fence)s AND state = 'running'
+SELECT cancel_requested, true, version, progress_completed, progress_total, progress_message
+FROM jobs WHERE id = %(job_id)s AND fence = %(fence)s AND state = 'running'
 """
 
-_SUCCEED = """
+_SUCCEED = f"""
 WITH ended AS (
     UPDATE jobs SET
         state = 'succeeded', result = %(result)s, last_error = NULL, finished_at = clock_timestamp(),
@@ -99,13 +112,13 @@ WITH ended AS (
         progress_total = coalesce(%(total)s, progress_total),
         progress_message = coalesce(%(message)s, progress_message)
     WHERE id = %(job_id)s AND fence = %(fence)s AND state = 'running'
-    RETURNING id, fence, state, version
+    RETURNING id, fence, {_NEWS}
 ), attempted AS (
     UPDATE job_attempts SET ended_at = clock_timestamp(), outcome = 'succeeded'
     FROM ended WHERE job_id = ended.id AND job_attempts.fence = ended.fence
 )
-SELECT state, version FROM ended
-"""
+SELECT {_NEWS} FROM ended
+"""  # noqa: S608 - the columns are a constant
 
 # A cancel request beats every way back into a waiting state; a put-back beyond the limit counts as a failed attempt.
 # `how` is a column of the held row so that rescue can use the same ladder for many rows at once.
@@ -151,16 +164,16 @@ WITH judged AS (
     FROM judged
 ), ended AS (
     UPDATE jobs SET {RELEASE} FROM held WHERE jobs.id = held.id
-    RETURNING jobs.id, jobs.fence, jobs.state, jobs.version, held.error AS attempt_error,
+    RETURNING jobs.*, held.error AS attempt_error,
               CASE WHEN held.next = 'cancelled' THEN 'cancelled' ELSE held.how END AS outcome
 ), attempted AS ({END_ATTEMPT})
-SELECT state, version FROM ended
+SELECT {_NEWS} FROM ended
 """  # noqa: S608
 
-_SETTLED = """
-SELECT state, version FROM jobs
+_SETTLED = f"""
+SELECT {COLUMNS} FROM jobs
 WHERE id = %(job_id)s AND fence = %(fence)s AND state <> 'running'
-"""
+"""  # noqa: S608 - the columns are a constant
 
 
 def claim(
@@ -176,14 +189,18 @@ def claim(
         "lease": lease_seconds,
         "timeout": timeout_seconds,
     }
-    with connection.cursor(row_factory=args_row(Claim)) as cursor:
+    with connection.cursor(row_factory=args_row(_claimed)) as cursor:
         return cursor.execute(_CLAIM, arguments, prepare=True).fetchone()
 
 
 def claim_again(connection: Connection[Any], *, job_id: UUID, claim_id: UUID) -> Claim | None:
     """Find out whether a claim whose answer was lost had been committed."""
-    with connection.cursor(row_factory=args_row(Claim)) as cursor:
+    with connection.cursor(row_factory=args_row(_claimed)) as cursor:
         return cursor.execute(_RECLAIM, {"job_id": job_id, "claim_id": claim_id}).fetchone()
+
+
+def _claimed(fence: int, *values: Any) -> Claim:
+    return Claim(JobRow(*values), fence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +233,7 @@ def heartbeat(
 
 def succeed(
     connection: Connection[Any], held: Claim, result: dict[str, Any], progress: Progress | None
-) -> Ending | None:
+) -> JobRow | None:
     """Record success; None when the claim is lost. A recorded success beats a cancel request."""
     report = progress or Progress()
     arguments = {
@@ -227,13 +244,14 @@ def succeed(
         "total": report.total,
         "message": report.message,
     }
-    with connection.cursor(row_factory=args_row(Ending)) as cursor:
-        return cursor.execute(_SUCCEED, arguments, prepare=True).fetchone()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        news = cursor.execute(_SUCCEED, arguments, prepare=True).fetchone()
+    return replace(held.row, result=result, **news) if news else None
 
 
 def end(
     connection: Connection[Any], held: Claim, how: EndedHow, error: dict[str, Any] | None, delay_seconds: float
-) -> Ending | None:
+) -> JobRow | None:
     """Record an ending other than success; None when the claim is lost.
 
     The database decides the next state: a cancel request, exhausted attempts and the limit of put-backs are known
@@ -246,11 +264,12 @@ def end(
         "error": Jsonb(error) if error else None,
         "delay": delay_seconds,
     }
-    with connection.cursor(row_factory=args_row(Ending)) as cursor:
-        return cursor.execute(_END, arguments).fetchone()
+    with connection.cursor(row_factory=dict_row) as cursor:
+        news = cursor.execute(_END, arguments).fetchone()
+    return replace(held.row, **news) if news else None
 
 
-def settled(connection: Connection[Any], held: Claim) -> Ending | None:
+def settled(connection: Connection[Any], held: Claim) -> JobRow | None:
     """Read how this very claim has ended, if it has: the answer to its COMMIT was lost, or it was rescued."""
-    with connection.cursor(row_factory=args_row(Ending)) as cursor:
+    with connection.cursor(row_factory=args_row(JobRow)) as cursor:
         return cursor.execute(_SETTLED, {"job_id": held.job_id, "fence": held.fence}).fetchone()

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from psycopg import Connection
+from psycopg.rows import args_row
 
+from shared.job_row import COLUMNS, JobRow
 from worker.ledger import END_ATTEMPT, NEXT_STATE, RELEASE
 
 # No rescue until one full lease after PostgreSQL started: during its absence nobody could renew.
@@ -26,16 +27,17 @@ WITH judged AS (
     SELECT id, how, new_error AS error, interval '0' AS delay, {NEXT_STATE} AS next, false AS gives_back FROM judged
 ), ended AS (
     UPDATE jobs SET {RELEASE} FROM held WHERE jobs.id = held.id
-    RETURNING jobs.id, jobs.fence, jobs.state, jobs.version, held.error AS attempt_error,
+    RETURNING jobs.*, held.error AS attempt_error,
               CASE WHEN held.next = 'cancelled' THEN 'cancelled' ELSE held.error ->> 'code' END AS outcome
 ), attempted AS ({END_ATTEMPT})
-SELECT id, version FROM ended
+SELECT {COLUMNS} FROM ended
 """  # noqa: S608 - composed of constants
 
 
 def rescue(
     connection: Connection[Any], lease_seconds: float, before: datetime | None = None, limit: int = 500
-) -> list[tuple[UUID, int]]:
-    """End the attempts whose lease has lapsed, by `before` if given; give the ids and versions of their jobs."""
+) -> list[JobRow]:
+    """End the attempts whose lease has lapsed, by `before` if given; give the rows of their jobs."""
     arguments = {"lease": lease_seconds, "before": before, "limit": limit}
-    return connection.execute(_RESCUE, arguments).fetchall()
+    with connection.cursor(row_factory=args_row(JobRow)) as cursor:
+        return cursor.execute(_RESCUE, arguments).fetchall()

@@ -91,7 +91,7 @@ class Runner:
 
     def _attempt(self, child: Child, kind: JobKind, held: Claim, context: AttemptContext) -> None:
         try:
-            job_input = kind.input_model.model_validate(held.input)
+            job_input = kind.input_model.model_validate(held.row.input)
             result = kind.result_model.model_validate(child.call(kind, job_input, context))
         except BaseException as raised:
             watch = child.heartbeat.release()
@@ -112,7 +112,7 @@ class Runner:
             # The rescue ends a last attempt under this very fence: what it made is as lost as any other's.
             if ending.state != JobState.SUCCEEDED:
                 raise AttemptLost
-            child.events.publish(held.job_id, ending.version)
+            child.events.publish([ending])
             if context.follow_ups or _frees_a_place(kind, held):
                 child.nudge()
 
@@ -128,12 +128,12 @@ class Runner:
                 connection, held, verdict.how, verdict.error, verdict.delay.total_seconds()
             ),
         )  # fmt: skip
-        child.events.publish(held.job_id, ending.version)
+        child.events.publish([ending])
         if ending.state in WAITING or _frees_a_place(kind, held):
             child.nudge()
         logger.log(
             verdict.level,
-            "job %s (%s), attempt %s: now %s. %s", held.job_id, held.kind, held.attempt, ending.state, verdict.text,
+            "job %s (%s), attempt %s: now %s. %s", held.job_id, kind.name, held.attempt, ending.state, verdict.text,
             exc_info=raised if verdict.unexpected else None,
         )  # fmt: skip
         raise _celery_ending(ending.state, verdict) from None
@@ -141,7 +141,7 @@ class Runner:
 
 def _frees_a_place(kind: JobKind, held: Claim) -> bool:
     """Tell whether the end of this job may let another one begin that its limit held back."""
-    return kind.concurrency is not None or held.concurrency_key != ""
+    return kind.concurrency is not None or held.row.concurrency_key != ""
 
 
 def _celery_ending(state: str, verdict: Verdict) -> Exception:

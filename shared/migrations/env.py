@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
-from shared import file_models, mail_models, service_models  # noqa: F401  # pyright: ignore[reportUnusedImport] - tables of Base
+from shared import event_models, file_models, mail_models, service_models  # noqa: F401  # pyright: ignore[reportUnusedImport] - tables of Base
 from shared.models import Base
 
 _LOCK = 0x4A4F4259  # "JOBY": rival migrations of one database wait for each other

@@ -175,7 +175,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def promote(self) -> None:
         changes = dispatching.promote(self.database)
         self.expect_all(
-            [change.job_id for change in changes], {JobState.SCHEDULED, JobState.RETRYING}, "run_at", "queued"
+            [change.id for change in changes], {JobState.SCHEDULED, JobState.RETRYING}, "run_at", "queued"
         )
         self.bench.seen["promote"] += len(changes)
 
@@ -203,13 +203,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def expire(self) -> None:
         changes = dispatching.expire(self.database)
         unstarted = {job_id for job_id, row in self.rows.items() if row["started_at"] is None}
-        ids = [change.job_id for change in changes]
+        ids = [change.id for change in changes]
         assert unstarted.issuperset(ids)
         self.expect_all(ids, {JobState.SCHEDULED, JobState.QUEUED}, "ttl_at", "expired")
         self.bench.seen["expire"] += len(ids)
 
     def rescue(self) -> None:
-        ids = [job_id for job_id, _ in rescue(self.database, lease_seconds=0.001)]
+        ids = [row.id for row in rescue(self.database, lease_seconds=0.001)]
         now = datetime.now(UTC)
         lapsed = [row for row in self.rows.values() if row["state"] == "running" and row["lease_expires_at"] < now]
         assert set(ids) == {row["id"] for row in lapsed}
