@@ -11,17 +11,16 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
 
 from shared.database import connect
 from shared.job_events import EventPublisher
-from shared.job_row import JobRow
 from shared.settings import Settings
 from worker import ledger
-from worker.ledger import Claim, Progress, Pulse
+from worker.ledger import Claim, Progress
 
 logger = logging.getLogger(__name__)
 
@@ -232,15 +231,4 @@ class Heartbeat:
             watch.cancel_requested |= pulse.cancel_requested
             watch.past_deadline |= pulse.past_deadline
             if news is not None:
-                self._events.publish([_row_of(watch, pulse)])
-
-
-def _row_of(watch: Watch, pulse: Pulse) -> JobRow:
-    return replace(
-        watch.held.row,
-        version=pulse.version,
-        cancel_requested=pulse.cancel_requested,
-        progress_completed=pulse.progress_completed,
-        progress_total=pulse.progress_total,
-        progress_message=pulse.progress_message,
-    )
+                self._events.publish([ledger.reported(watch.held, pulse)])

@@ -231,6 +231,18 @@ def heartbeat(
         return pulse or cursor.execute(_WHY_NO_PULSE, arguments).fetchone()
 
 
+def reported(held: Claim, pulse: Pulse) -> JobRow:
+    """Give the row of a running job as a heartbeat has left it."""
+    return replace(
+        held.row,
+        version=pulse.version,
+        cancel_requested=pulse.cancel_requested,
+        progress_completed=pulse.progress_completed,
+        progress_total=pulse.progress_total,
+        progress_message=pulse.progress_message,
+    )
+
+
 def succeed(
     connection: Connection[Any], held: Claim, result: dict[str, Any], progress: Progress | None
 ) -> JobRow | None:

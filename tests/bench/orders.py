@@ -53,6 +53,17 @@ class Submissions:
     poll_seconds: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Watch:
+    """Waits for a job's end, in so many connections of one way (`tests.bench.stream_ways.WAYS`)."""
+
+    port: int
+    way: str
+    count: int
+    job_id: str
+    headers: dict[str, str]
+
+
 Order = Storm | Trickle | Submissions
 
 

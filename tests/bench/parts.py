@@ -21,6 +21,7 @@ from tests.bench.postgres_crews import JobyardCrew, ProcrastinateCrew
 from tests.bench.redis_crews import DramatiqCrew, GuideCrew
 from tests.bench.report import Part
 from tests.bench.scale_report import print_costs, write_plans
+from tests.bench.streams import measure_streams
 from tests.bench.uploads import measure_uploads
 
 MeasurePart = Callable[[Path, Plan], Part]
@@ -97,4 +98,5 @@ PARTS: dict[str, MeasurePart] = {
     "downloads": measure_downloads,
     "cleaning": measure_cleaning,
     "mail": measure_mail,
+    "streams": measure_streams,
 }

@@ -43,6 +43,12 @@ class Plan:
     mail_messages: int = 2000
     mail_batch: int = 500
     mail_recipients: tuple[int, ...] = (1_000, 10_000)
+    stream_waiters: tuple[int, ...] = (1, 200, 1_000)
+    stream_rounds: int = 15
+    stream_rounds_alone: int = 60
+    stream_events: int = 100
+    stream_idle: int = 1_000
+    stream_job_seconds: float = 5.0
 
 
 FULL = Plan()
@@ -77,4 +83,10 @@ QUICK = Plan(
     mail_rounds=1,
     mail_messages=500,
     mail_recipients=(200, 2_000),
+    stream_waiters=(1, 200),
+    stream_rounds=4,
+    stream_rounds_alone=20,
+    stream_events=40,
+    stream_idle=300,
+    stream_job_seconds=2.0,
 )
