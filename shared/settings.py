@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.crontab import is_crontab
 from shared.mail_settings import MailSettings, comma_separated
+from shared.webhook_settings import WebhookSettings
 
 PREFIX = "JOBYARD_"
 DEVELOPMENT_SECRET = "development-only-secret-do-not-use-in-production"  # noqa: S105 - refused in production below
@@ -25,7 +26,7 @@ def _pairs(value: SecretStr) -> list[tuple[str, str]]:
     return [(name, secret) for name, _, secret in parts]
 
 
-class Settings(MailSettings):
+class Settings(MailSettings, WebhookSettings):
     """Everything an operator can set; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True)
