@@ -28,6 +28,7 @@ from api.routes import (
     limits,
     mailings,
     notifications,
+    stream_tickets,
     suppressions,
     unsubscribe,
     uploads,
@@ -79,6 +80,7 @@ def _add_routes(app: FastAPI, resources: Resources) -> None:
     app.include_router(suppressions.router)
     app.include_router(unsubscribe.router)
     app.include_router(jobs.router)
+    app.include_router(stream_tickets.router)
     app.include_router(files.router)
     app.include_router(file_content.router)
     app.include_router(uploads.router)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
+from starlette.requests import HTTPConnection
 
 from api.resources import Resources
 from api.tokens import Caller, Unauthorized
@@ -30,7 +31,7 @@ async def get_resources(request: Request) -> Resources:
     return resources
 
 
-def read_caller(request: Request, resources: Resources) -> Caller:
+def read_caller(request: HTTPConnection, resources: Resources) -> Caller:
     """Give who makes the request; raises `Unauthorized`."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer":

@@ -232,7 +232,7 @@ async def _database_problem(request: Request, error: psycopg.Error | DBAPIError)
     if isinstance(cause, psycopg.OperationalError):
         return await _unavailable(request, cause)
     if isinstance(cause, ForeignKeyViolation) and (cause.diag.constraint_name or "").endswith(
-        ("_owner_id", "_paused_by")
+        ("_owner_id", "_user_id", "_paused_by", "_sent_by")
     ):
         # The token outlived its user: who would own or have done what was to be written does not exist.
         return await _domain_problem(request, Unauthorized("The user of this access token does not exist."))

@@ -7,7 +7,7 @@ import sys
 from shared.settings import Settings
 
 _CREDENTIALS = re.compile(r"(://[^/\s:@]*):[^@\s/]+@")
-_SIGNATURE = re.compile(r"(?i)\b(signature=)[\w%.~-]+")
+_SIGNATURE = re.compile(r"(?i)\b((?:signature|ticket)=)[\w%.~-]+")
 _UNSUBSCRIBE = re.compile(r"(/v1/unsubscribe/)[\w%.~-]+")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]+")
 
