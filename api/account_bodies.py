@@ -1,9 +1,7 @@
 """What clients send and get about accounts and tokens."""
 
 import unicodedata
-from datetime import datetime
-from typing import Annotated, Any, Literal, Self
-from uuid import UUID
+from typing import Annotated, Any, Literal
 
 import email_validator
 from pydantic import (
@@ -18,8 +16,6 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
-
-from shared.models import User
 
 LONGEST_EMAIL = 254
 SHORTEST_PASSWORD = 8
@@ -162,33 +158,6 @@ class TokenPair(BaseModel):
         description="Gives the next pair, once: it is spent by that.",
         examples=["n3Yq0wF4b1m6T8u2Xc5Vz7Lk9Jh1Gf3Ds5Aa7Qp0We"],
     )
-
-
-class Account(BaseModel):
-    """Is a user as the user sees it."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {
-                "id": "0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44",
-                "email": "ada@example.com",
-                "name": "Ada Lovelace",
-                "role": "user",
-                "created_at": "2026-11-24T12:00:00Z",
-            }
-        }
-    )
-
-    id: UUID
-    email: str
-    name: str | None
-    role: Literal["user", "operator", "admin"]
-    created_at: datetime
-
-    @classmethod
-    def of(cls, user: User) -> Self:
-        """Show a user."""
-        return cls.model_validate(user, from_attributes=True)
 
 
 class AccountChange(_Body):

@@ -9,11 +9,12 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.account_bodies import Account, AccountChange, Registration, TokenPair, normalise_email
+from api.account_bodies import AccountChange, Registration, TokenPair, normalise_email
 from api.passwords import Passwords
 from api.refresh_tokens import add_token, forget_expired, revoke_all, revoke_family_of, spend_token
 from api.resources import Resources
 from api.tokens import Unauthorized, issue_access_token
+from shared.account_shapes import Account
 from shared.errors import JobyardError
 from shared.models import SYSTEM_OWNER_ID, User
 

@@ -13,13 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, Valid
 
 from api.email_bodies import EmailBody
 from api.email_drafts import make_drafts, write_emails
-from api.email_shapes import EMAIL_EXAMPLE, Email, shape_email
 from api.idempotency import once
 from api.idempotency_key import RequestKey
 from api.json_bodies import require_few_values
 from api.problems import InputError, Problem, errors_of, input_errors, problem
 from api.resources import Resources
 from api.transactions import session_connection
+from shared.email_shapes import EMAIL_EXAMPLE, Email, shape_email
 from shared.errors import JobyardError
 from shared.mail_models import Email as EmailRow
 

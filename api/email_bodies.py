@@ -1,6 +1,6 @@
 """The bodies of `POST /v1/emails` and of its change."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import (
@@ -19,6 +19,7 @@ from api.due_times import DueTime
 from api.email_headers import Headers
 from api.email_variables import Variables, require_storable
 from api.job_bodies import Tag
+from shared.email_shapes import Delivery, InlineImageBody
 from shared.mail_address import LONGEST_MAILBOX, Mailbox, is_one_line, parse_mailbox
 
 MOST_RECIPIENTS = 50
@@ -55,7 +56,6 @@ MailboxText = Annotated[
 Subject = Annotated[str, Field(max_length=LONGEST_SUBJECT), AfterValidator(_one_line)]
 MessageText = Annotated[str, Field(min_length=1), AfterValidator(require_storable)]
 TemplateName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,62}$", examples=["order-confirmed"])]
-Delivery = Literal["at_least_once", "at_most_once"]
 Priority = Annotated[int, Field(ge=-100, le=100, strict=True, description="Higher goes first.")]
 Tags = Annotated[list[Tag], Field(max_length=20)]
 _Mailboxes = Annotated[list[MailboxText], Field(max_length=MOST_RECIPIENTS)]
@@ -64,20 +64,6 @@ _DELIVERY = """
 What is done after a crash in the instant in which the mail server took a message. `at_least_once`: it is sent again,
 under the same Message-ID. `at_most_once`: it is not, and its recipients are `uncertain`.
 """
-
-
-class InlineImageBody(BaseModel):
-    """Names a picture of yours that the HTML page shows."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    file_id: UUID
-    content_id: str = Field(
-        max_length=128,
-        pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._+-]*[A-Za-z0-9])?(?:@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)?$",
-        description='The page shows it by `<img src="cid:…">`.',
-        examples=["logo"],
-    )
 
 
 class EmailBody(BaseModel):

@@ -13,10 +13,10 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import scalar_row, tuple_row
 
-from api.email_shapes import Email
 from api.emails import read_email
 from api.mail_jobs import mail_job
 from api.resources import Resources
+from shared.email_shapes import Email
 from shared.errors import EmailNotFound, IllegalTransition
 from shared.job_queue import cancel_jobs, enqueue
 from shared.job_row import JobRow

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, Field
 from sqlalchemy import ColumnElement, Select, literal_column, select
 from sqlalchemy.orm import selectinload
 
-from api.email_shapes import Email, RecipientState, shape_email
 from api.job_bodies import Tag
 from api.pages import Page, PageQuery, make_page, select_page
 from api.resources import Resources
 from shared import mail_models
+from shared.email_shapes import Email, RecipientState, shape_email
 from shared.mail_address import LONGEST_MAILBOX, parse_mailbox
 
 

@@ -8,12 +8,12 @@ from sqlalchemy.orm import selectinload
 
 from api.email_bodies import EmailBody
 from api.email_drafts import make_drafts, write_emails
-from api.email_shapes import Email, shape_email
 from api.idempotency import once
 from api.idempotency_key import RequestKey
 from api.resources import Resources
 from api.transactions import session_connection
 from shared import mail_models
+from shared.email_shapes import Email, shape_email
 from shared.errors import EmailNotFound, JobyardError
 
 

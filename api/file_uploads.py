@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from api.content_types import ContentTypeNotSupported, content_type
 from api.descriptions import clean_description
-from api.file_bodies import MOST_BATCH_FILES, Batch, BatchItem, FileAndJob, file_of
+from api.file_bodies import MOST_BATCH_FILES, Batch, BatchItem, FileAndJob
 from api.file_names import disposition_parameters
 from api.files import store
 from api.idempotency_key import RequestKey
@@ -24,6 +24,7 @@ from api.upload_errors import KindNotSuited, PartNotValid
 from api.uploads import Form, missing_part, receive_form, receive_raw
 from shared import models
 from shared.errors import JobyardError
+from shared.file_shapes import file_of
 from shared.job_kind import JobInput, JobKind
 from shared.job_queue import Enqueued, job_of
 from shared.job_row import job_frame

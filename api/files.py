@@ -12,7 +12,6 @@ from fastapi import Response
 from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.file_bodies import File, file_of
 from api.idempotent_uploads import HeldKey
 from api.incoming_file import IncomingFile
 from api.pages import Page, PageQuery, make_page, select_page
@@ -23,6 +22,7 @@ from api.upload_rows import settle_uploads
 from api.uploads import Form
 from shared import models
 from shared.errors import FileInUse, FileNotFound, StorageUnavailable
+from shared.file_shapes import File, file_of
 from shared.job_queue import Enqueued, NewJob, enqueue
 from shared.job_state import TERMINAL
 from shared.quota import Quota, QuotaExceeded, bound_waiting, read_quota

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api.email_shapes import EmailCounts
 from shared import mail_models
+from shared.email_shapes import EmailCounts
 
 
 class MailingLinks(BaseModel):

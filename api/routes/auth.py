@@ -5,10 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Response
 
 from api import accounts
-from api.account_bodies import Account, RefreshBody, Registration, SignIn, TokenForm, TokenPair
+from api.account_bodies import RefreshBody, Registration, SignIn, TokenForm, TokenPair
 from api.deps import ResourcesDep
 from api.problems import problems
 from api.token_form import OPENAPI, read_token_form
+from shared.account_shapes import Account
 
 
 async def forbid_storing(response: Response) -> None:

@@ -11,10 +11,10 @@ from api.deps import BaseUrlDep, CallerDep, ResourcesDep
 from api.email_batches import MOST_BATCH_EMAILS, EmailBatch
 from api.email_bodies import EmailBody, EmailChange
 from api.email_lists import EmailFilter, email_filter
-from api.email_shapes import Email
 from api.idempotency_key import REPLAYED_HEADER, JsonKeyDep
 from api.pages import Page, PageQuery, page_query
 from api.problems import problems
+from shared.email_shapes import Email
 
 router = APIRouter(prefix="/v1/emails", tags=["emails"])
 

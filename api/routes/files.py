@@ -7,13 +7,14 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api import file_changes, files
 from api.deps import CallerDep, ResourcesDep
-from api.file_bodies import BATCH_BODY, FILE_BODY, Batch, File, FileAndJob, file_of
+from api.file_bodies import BATCH_BODY, FILE_BODY, Batch, FileAndJob
 from api.file_changes import FileChange
 from api.file_uploads import upload, upload_batch
 from api.idempotency_key import REPLAYED_HEADER, UploadKeyDep
 from api.pages import Page, PageQuery, page_query
 from api.problems import problems
 from api.retention import RetentionDep
+from shared.file_shapes import File, file_of
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 

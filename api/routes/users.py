@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 
 from api import accounts
-from api.account_bodies import Account, AccountChange
+from api.account_bodies import AccountChange
 from api.deps import CallerDep, ResourcesDep
 from api.problems import problems
+from shared.account_shapes import Account
 
 router = APIRouter(prefix="/v1/users", tags=["users"])
 

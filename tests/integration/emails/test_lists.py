@@ -8,8 +8,8 @@ from sqlalchemy import Select
 from sqlalchemy.dialects import postgresql
 
 from api.email_lists import EmailFilter, select_emails
-from api.email_shapes import RecipientState
 from api.pages import PageQuery, select_page
+from shared.email_shapes import RecipientState
 from shared.ids import new_id
 from shared.mail_models import Email
 from tests.conftest import Owner

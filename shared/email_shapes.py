@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from api.email_bodies import Delivery, InlineImageBody
 from shared import mail_models
 
+Delivery = Literal["at_least_once", "at_most_once"]
 RecipientState = Literal[
     "queued", "sending", "sent", "deferred", "bounced", "suppressed", "uncertain", "cancelled", "failed"
 ]
@@ -21,6 +21,20 @@ for good, or deferred to the end. `suppressed`: the address is on your suppressi
 `uncertain`: it may have arrived, and is not tried again. `cancelled`: the e-mail was cancelled before it went.
 `failed`: the job gave up, and it has not gone.
 """
+
+
+class InlineImageBody(BaseModel):
+    """Names a picture of yours that the HTML page shows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file_id: UUID
+    content_id: str = Field(
+        max_length=128,
+        pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9._+-]*[A-Za-z0-9])?(?:@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)?$",
+        description='The page shows it by `<img src="cid:…">`.',
+        examples=["logo"],
+    )
 
 
 class EmailRecipient(BaseModel):
