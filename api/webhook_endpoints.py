@@ -140,7 +140,7 @@ def _columns(row: WebhookEndpoint, given: dict[str, Any]) -> dict[str, Any]:
     columns = dict(given)
     if disabled is False or given.get("url", row.url) != row.url:
         # Another address has not failed yet.
-        columns |= {"failures": 0, "resting_until": None}
+        columns |= {"failures": 0, "failing_since": None, "resting_until": None}
     if disabled is False:
         columns |= {"disabled_at": None, "disabled_reason": None}
     elif disabled and row.disabled_at is None:

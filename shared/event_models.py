@@ -68,6 +68,7 @@ class WebhookEndpoint(Base):
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None]
     failures: Mapped[int] = mapped_column(server_default=sql("0"))
+    failing_since: Mapped[datetime | None]
     resting_until: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
