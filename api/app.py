@@ -33,6 +33,7 @@ from api.routes import (
     unsubscribe,
     uploads,
     users,
+    webhooks,
 )
 from api.tus_headers import EXPOSED_HEADERS as TUS_HEADERS
 from api.tus_protocol import TusProtocol
@@ -86,6 +87,7 @@ def _add_routes(app: FastAPI, resources: Resources) -> None:
     app.include_router(uploads.router)
     app.include_router(images.make_router(resources.kinds))
     app.include_router(image_presets.router)
+    app.include_router(webhooks.router)
     app.include_router(limits.router)
     app.include_router(admin.router)
 

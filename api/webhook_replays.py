@@ -1,0 +1,174 @@
+"""Sending to a webhook by hand: a delivery again, all failed ones again, or a test.
+
+A replay is a delivery of its own, with a `webhook-id` of its own: who asks for it knows that the receiver lost or
+mishandled the message, and a receiver that remembers ids would drop it otherwise. Event and body are the same.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import Response
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from api.idempotency import once
+from api.idempotency_key import RequestKey
+from api.resources import Resources
+from api.transactions import session_connection
+from api.webhook_deliveries import find_delivery
+from api.webhook_delivery_shapes import Delivery, FailedReplay, Replayed
+from api.webhook_endpoints import WebhookForJobs, find_webhook
+from api.webhook_shapes import Webhook, path_of
+from shared.errors import JobyardError
+from shared.event_models import WebhookDelivery, WebhookEndpoint
+from shared.events import Event
+from shared.ids import new_id
+from shared.job_queue import enqueue
+from shared.webhook_queue import KIND, delivery_job
+
+TEST_EVENT = "webhook.test"
+MOST_REPLAYS = 1000
+
+
+class WebhookDisabled(JobyardError):
+    """Is raised when something is to be sent to an endpoint that is disabled."""
+
+    status = 409
+    code = "webhook_disabled"
+    title = "Webhook disabled"
+
+
+class DeliveryPending(JobyardError):
+    """Is raised when a delivery that is still under way is to be sent again."""
+
+    status = 409
+    code = "delivery_pending"
+    title = "Delivery pending"
+
+
+async def replay_delivery(
+    resources: Resources, owner_id: UUID, name: str, delivery_id: UUID, key: RequestKey | None
+) -> Response:
+    """Send a delivery again, once per key, to the URL that the endpoint has now.
+
+    Raises `WebhookNotFound`, `DeliveryNotFound`, `WebhookDisabled`, `DeliveryPending` and the errors of `once`.
+    """
+    async with resources.sessions.begin() as session:
+
+        async def write() -> Response:
+            webhook = await _find_enabled(session, owner_id, name)
+            old = await find_delivery(session, webhook.id, delivery_id)
+            if old.state == "pending":
+                raise DeliveryPending("The delivery is still under way: it is tried again by itself.")
+            [new] = await _send(resources, session, webhook, [_again(old)])
+            return _accept(new, webhook)
+
+        answer = await once(await session_connection(session), key, session.begin_nested, write)
+    resources.nudger.nudge()
+    return answer
+
+
+async def replay_failed(
+    resources: Resources, owner_id: UUID, name: str, wanted: FailedReplay, key: RequestKey | None
+) -> Response:
+    """Send again what failed since a time and was not sent again, oldest first and 1,000 at most, once per key.
+
+    Raises `WebhookNotFound`, `WebhookDisabled` and the errors of `once`.
+    """
+    async with resources.sessions.begin() as session:
+
+        async def write() -> Response:
+            webhook = await _find_enabled(session, owner_id, name)
+            failed = await _failed_since(session, webhook.id, wanted.since)
+            await _send(resources, session, webhook, [_again(row) for row in failed[:MOST_REPLAYS]])
+            told = Replayed(deliveries=min(len(failed), MOST_REPLAYS), more=len(failed) > MOST_REPLAYS)
+            return Response(told.model_dump_json(), 202, media_type="application/json")
+
+        answer = await once(await session_connection(session), key, session.begin_nested, write)
+    resources.nudger.nudge()
+    return answer
+
+
+async def send_test(resources: Resources, owner_id: UUID, name: str, key: RequestKey | None) -> Response:
+    """Send an event that only tells of the endpoint itself, once per key.
+
+    Raises `WebhookNotFound`, `WebhookForJobs`, `WebhookDisabled` and the errors of `once`.
+    """
+    async with resources.sessions.begin() as session:
+
+        async def write() -> Response:
+            webhook = await _find_enabled(session, owner_id, name)
+            if webhook.url is None:
+                raise WebhookForJobs("The webhook of jobs has no URL; register one to test it.")
+            [new] = await _send(resources, session, webhook, [_test_of(webhook, webhook.url)])
+            return _accept(new, webhook)
+
+        answer = await once(await session_connection(session), key, session.begin_nested, write)
+    resources.nudger.nudge()
+    return answer
+
+
+async def _find_enabled(session: AsyncSession, owner_id: UUID, name: str) -> WebhookEndpoint:
+    # Locked, so that rivals do not both send the same again.
+    webhook = await find_webhook(session, owner_id, name, lock=True)
+    if webhook.disabled_at is not None:
+        raise WebhookDisabled("The webhook is disabled; enable it first.")
+    return webhook
+
+
+async def _failed_since(session: AsyncSession, endpoint_id: UUID, since: datetime) -> Sequence[WebhookDelivery]:
+    replay = aliased(WebhookDelivery)
+    was_replayed = exists().where(replay.endpoint_id == endpoint_id, replay.replay_of == WebhookDelivery.id)
+    statement = (
+        select(WebhookDelivery)
+        .where(
+            WebhookDelivery.endpoint_id == endpoint_id,
+            WebhookDelivery.state == "failed",
+            func.coalesce(WebhookDelivery.last_attempt_at, WebhookDelivery.created_at) >= since,
+            ~was_replayed,
+        )
+        .order_by(WebhookDelivery.created_at, WebhookDelivery.subject_id, WebhookDelivery.version)
+        .limit(MOST_REPLAYS + 1)
+    )
+    return (await session.scalars(statement)).all()
+
+
+def _again(old: WebhookDelivery) -> dict[str, Any]:
+    same = ("event", "event_id", "subject_id", "version", "url", "body")
+    return {name: getattr(old, name) for name in same} | {"replay_of": old.id}
+
+
+def _test_of(webhook: WebhookEndpoint, url: str) -> dict[str, Any]:
+    shown = Webhook.of(webhook).model_dump(mode="json", by_alias=True)
+    event = Event(id=new_id(), type=TEST_EVENT, timestamp=datetime.now(UTC), data=shown)
+    # A subject of its own: a test waits for no other.
+    subject: dict[str, Any] = {"subject_id": event.id, "version": 1}
+    return {"event": TEST_EVENT, "event_id": event.id, "url": url, "body": event.model_dump_json()} | subject
+
+
+async def _send(
+    resources: Resources, session: AsyncSession, webhook: WebhookEndpoint, messages: Sequence[dict[str, Any]]
+) -> list[WebhookDelivery]:
+    """Write deliveries down with their jobs, in the caller's transaction; this ends the endpoint's rest."""
+    webhook.resting_until = None
+    connection = await session_connection(session)
+    rows: list[WebhookDelivery] = []
+    for message in messages:
+        own = {"id": new_id(), "endpoint_id": webhook.id, "url": webhook.url or message["url"]}
+        row = WebhookDelivery(**message | own)
+        job = delivery_job(
+            resources.kinds[KIND], webhook.owner_id, row.id, webhook.id, row.subject_id, resources.settings
+        )
+        row.job_id = (await enqueue(connection, job)).row.id
+        rows.append(row)
+    session.add_all(rows)
+    await session.flush()
+    return rows
+
+
+def _accept(row: WebhookDelivery, webhook: WebhookEndpoint) -> Response:
+    shaped = Delivery.of(row, path_of(webhook))
+    return Response(shaped.model_dump_json(by_alias=True), 202, {"Location": shaped.links.self_}, "application/json")
