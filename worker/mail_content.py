@@ -10,7 +10,7 @@ from uuid import UUID
 from shared.job_context import JobContext
 from shared.mail_address import Mailbox, parse_mailbox, stored_mailbox
 from shared.mail_models import Mailing
-from worker.mail_database import MailDatabase
+from worker.handler_database import HandlerDatabase
 from worker.mail_message import Attachment, InlineImage, Message
 
 PAGE = 20
@@ -82,7 +82,7 @@ class DueEmail:
         return [recipient for recipient in self.recipients if recipient.is_due]
 
 
-async def read_due(database: MailDatabase, job_id: UUID, after: UUID) -> list[DueEmail]:
+async def read_due(database: HandlerDatabase, job_id: UUID, after: UUID) -> list[DueEmail]:
     """Read the next e-mails of a job, by id, that have something due."""
     values = {"job_id": job_id, "after": after, "page": PAGE}
     emails = [EmailRow(*row) for row in await database.insist(_DUE_EMAILS, values)]

@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 from shared.job_context import JobContext
 from shared.job_outcome import Cancelled
 from shared.mail_models import UNSETTLED
-from worker.mail_database import MailDatabase
+from worker.handler_database import HandlerDatabase
 from worker.smtp_replies import Reply
 
 Word = Literal["sending", "sent", "deferred", "bounced", "doubtful", "broken", "failed"]
@@ -138,7 +138,7 @@ class Standing:
 class MailLedger:
     """Writes for one attempt. What it raises when the claim is lost, `Cancelled`, everybody who waits gets."""
 
-    def __init__(self, context: JobContext, database: MailDatabase) -> None:
+    def __init__(self, context: JobContext, database: HandlerDatabase) -> None:
         self._context = context
         self._database = database
         self._waiting: list[tuple[Sequence[Outcome], asyncio.Future[set[UUID]]]] = []

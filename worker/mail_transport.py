@@ -14,7 +14,7 @@ from shared.mail_address import Mailbox
 from shared.mail_settings import EVERY_DOMAIN, SmtpServer
 from shared.settings import Settings
 from worker.dkim_signing import Signers
-from worker.mail_database import MailDatabase
+from worker.handler_database import HandlerDatabase
 from worker.smtp_pool import SmtpPool
 
 _PLACE = "SELECT pg_try_advisory_lock(%(key)s, %(number)s)"
@@ -26,7 +26,7 @@ class MailTransport:
 
     def __init__(self, settings: Settings) -> None:
         self.pool = SmtpPool(settings)
-        self.database = MailDatabase(settings)
+        self.database = HandlerDatabase(settings, "jobyard-mail")
         self.signers = Signers(settings)
         self._settings = settings
         self._servers = settings.smtp_servers

@@ -1,4 +1,4 @@
-"""The connection on which a worker process reads and writes for its mail, kept from one job to the next."""
+"""The connection on which handlers of a worker process that must not lose a word write, kept between jobs."""
 
 import asyncio
 import threading
@@ -13,11 +13,12 @@ _SHORTEST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
 
 
-class MailDatabase:
+class HandlerDatabase:
     """Executes single statements, each a transaction; a connection that was lost is opened anew."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, application_name: str) -> None:
         self._settings = settings
+        self._application_name = application_name
         self._connection: psycopg.Connection[Any] | None = None
         self._lock = threading.Lock()
 
@@ -37,7 +38,7 @@ class MailDatabase:
         with self._lock:
             if self._connection is None or self._connection.closed:
                 # These statements take longer to plan than to execute.
-                self._connection = connect(self._settings, "jobyard-mail", plan_cache_mode="force_generic_plan")
+                self._connection = connect(self._settings, self._application_name, plan_cache_mode="force_generic_plan")
             try:
                 return self._connection.execute(statement, values, prepare=True).fetchall()
             except psycopg.OperationalError:
