@@ -1,4 +1,4 @@
-"""`records.purge`: forgets kept answers to repeated requests, refresh tokens and lost workers, each past its time."""
+"""`records.purge`: forgets what is kept for a while: answers, tokens, tickets, broadcasts, deliveries, lost workers."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -6,6 +6,7 @@ from datetime import timedelta
 from pydantic import Field
 from sqlalchemy import ColumnElement, delete, func, inspect, or_, select, tuple_
 
+from shared.event_models import Broadcast, StreamTicket, WebhookDelivery
 from shared.job_context import JobContext
 from shared.job_kind import JobInput, JobResult, job
 from shared.models import TOKEN_KEPT_AFTER_EXPIRY, Base, RefreshToken
@@ -13,6 +14,7 @@ from shared.service_models import IdempotencyKey, Worker
 
 KEY_KEPT = timedelta(hours=24)
 WORKER_KEPT = timedelta(days=1)
+BROADCAST_KEPT = timedelta(days=1)
 
 
 class RecordsPurgeInput(JobInput):
@@ -27,18 +29,25 @@ class RecordsPurgeResult(JobResult):
     idempotency_keys: int
     refresh_tokens: int
     workers: int
+    stream_tickets: int
+    broadcasts: int
+    webhook_deliveries: int
 
 
 @job("records.purge", queue="maintenance", access="operator", timeout=timedelta(hours=1))
 def purge_records(job_input: RecordsPurgeInput, context: JobContext) -> RecordsPurgeResult:
-    """Delete idempotency keys, refresh tokens and lost workers that are past their time, in batches."""
+    """Delete records that are past their time, in batches. A delivery goes with the jobs of its age, if it is over."""
     purging = _Purging(context, job_input.batch_size)
     # An upload under way holds its key by a lease, however old the key is.
     free = or_(IdempotencyKey.lease_expires_at.is_(None), IdempotencyKey.lease_expires_at <= func.now())
+    told = WebhookDelivery.created_at < func.now() - context.settings.job_retention
     return RecordsPurgeResult(
         idempotency_keys=purging.purge(IdempotencyKey, IdempotencyKey.created_at <= func.now() - KEY_KEPT, free),
         refresh_tokens=purging.purge(RefreshToken, RefreshToken.expires_at < func.now() - TOKEN_KEPT_AFTER_EXPIRY),
         workers=purging.purge(Worker, Worker.seen_at < func.now() - WORKER_KEPT),
+        stream_tickets=purging.purge(StreamTicket, StreamTicket.expires_at <= func.now()),
+        broadcasts=purging.purge(Broadcast, Broadcast.created_at < func.now() - BROADCAST_KEPT),
+        webhook_deliveries=purging.purge(WebhookDelivery, told, WebhookDelivery.state != "pending"),
     )
 
 

@@ -22,6 +22,18 @@ _WORKER = """
 INSERT INTO workers (id, name, pid, queues, slots, busy, consuming, seen_at)
 VALUES (%s, %s, 7, '{default}', 2, 0, true, now() - %s::interval)
 """
+_TICKET = """
+INSERT INTO stream_tickets (ticket_hash, user_id, role, token_expires_at, expires_at)
+VALUES (%s, %s, 'user', now() + interval '1 hour', now() - %s::interval)
+"""
+_BROADCAST = "INSERT INTO broadcasts (id, message, created_at) VALUES (%s, %s, now() - %s::interval)"
+_ENDPOINT = "INSERT INTO webhook_endpoints (id, owner_id, url, secret) VALUES (%s, %s, 'https://example.com', 'whsec_')"
+_DELIVERY = """
+INSERT INTO webhook_deliveries
+    (id, endpoint_id, event_id, event, subject_id, version, url, body, state, created_at)
+VALUES (%(id)s, %(endpoint)s, %(id)s, %(event)s, %(id)s, 1, 'https://example.com', '{}', %(state)s,
+        now() - %(age)s::interval)
+"""
 
 
 def purge(yard: Yard, **options: object) -> dict[str, Any]:
@@ -55,19 +67,52 @@ def add_workers(yard: Yard) -> None:
         yard.database.execute(_WORKER, (new_id(), name, age))
 
 
+def add_tickets(yard: Yard) -> None:
+    for name, age in (("expired", "1 second"), ("live", "-20 seconds")):
+        yard.database.execute(_TICKET, (name.encode(), yard.owner.id, age))
+
+
+def add_broadcasts(yard: Yard) -> None:
+    for message, age in (("yesterday's", "25 hours"), ("today's", "23 hours")):
+        yard.database.execute(_BROADCAST, (new_id(), message, age))
+
+
+def add_deliveries(yard: Yard) -> None:
+    endpoint = new_id()
+    yard.database.execute(_ENDPOINT, (endpoint, yard.owner.id))
+    for event, state, age in (
+        ("old and over", "failed", "31 days"),
+        ("old and pending", "pending", "31 days"),
+        ("young and over", "delivered", "29 days"),
+    ):
+        values = {"id": new_id(), "endpoint": endpoint, "event": event, "state": state, "age": age}
+        yard.database.execute(_DELIVERY, values)
+
+
+NOTHING = dict.fromkeys(
+    ("idempotency_keys", "refresh_tokens", "workers", "stream_tickets", "broadcasts", "webhook_deliveries"), 0
+)
+
+
 def test_what_is_past_its_time_goes(yard: Yard) -> None:
     add_keys(yard)
     add_tokens(yard)
     add_workers(yard)
+    add_tickets(yard)
+    add_broadcasts(yard)
+    add_deliveries(yard)
 
-    assert purge(yard) == {"idempotency_keys": 2, "refresh_tokens": 1, "workers": 1}
+    assert purge(yard) == dict.fromkeys(NOTHING, 1) | {"idempotency_keys": 2}
 
     assert left(yard, b"SELECT key FROM idempotency_keys ORDER BY key") == [
         "old, being uploaded", "young", "young, its upload lost"
     ]  # fmt: skip
     assert left(yard, b"SELECT token_hash FROM refresh_tokens ORDER BY 1") == [b"just over", b"live"]
     assert left(yard, b"SELECT name FROM workers ORDER BY 1") == ["silent", "well"]
-    assert purge(yard) == {"idempotency_keys": 0, "refresh_tokens": 0, "workers": 0}
+    assert left(yard, b"SELECT ticket_hash FROM stream_tickets") == [b"live"]
+    assert left(yard, b"SELECT message FROM broadcasts") == ["today's"]
+    assert left(yard, b"SELECT event FROM webhook_deliveries ORDER BY 1") == ["old and pending", "young and over"]
+    assert purge(yard) == NOTHING
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 7])
@@ -76,7 +121,7 @@ def test_in_batches(yard: Yard, batch_size: int) -> None:
         yard.database.execute(_KEY, (yard.owner.id, str(number), 200, "2 days", None))
         yard.database.execute(_TOKEN, (str(number).encode(), new_id(), yard.owner.id, "2 days"))
         yard.database.execute(_WORKER, (new_id(), str(number), "2 days"))
-    assert purge(yard, batch_size=batch_size) == {"idempotency_keys": 5, "refresh_tokens": 5, "workers": 5}
+    assert purge(yard, batch_size=batch_size) == NOTHING | {"idempotency_keys": 5, "refresh_tokens": 5, "workers": 5}
     row = yard.read("jobs", left(yard, b"SELECT id FROM jobs")[0])
     assert (row["progress_completed"], row["progress_message"]) == (15, "15 records deleted")
 
