@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from api.email_variables import require_storable
 from shared.event_models import WebhookEndpoint
-from shared.events import EVENT_TYPES, is_filter
+from shared.events import is_filter, known_filters
 from shared.webhook_urls import LONGEST_URL
 
 FOR_JOBS = "for-jobs"
@@ -53,12 +53,6 @@ def _paths(name: str) -> dict[str, Any]:
 
 
 EXAMPLE: JsonDict = {"id": _ID, **_BODY, **_STATE, "links": _paths(_ID)}
-
-
-def known_filters() -> list[str]:
-    """Name every filter that there is: all, each family, each event."""
-    families = {f"{name.partition('.')[0]}.*" for name in EVENT_TYPES}
-    return ["*", *sorted(families), *sorted(EVENT_TYPES)]
 
 
 def _require_filter(text: str) -> str:

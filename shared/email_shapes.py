@@ -1,6 +1,7 @@
 """An e-mail as its owner sees it: what its rows say."""
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -76,6 +77,20 @@ class EmailLinks(BaseModel):
     cancel: str
 
 
+RECIPIENT_EXAMPLE: dict[str, JsonValue] = {
+    "address": "ann@example.com",
+    "name": "Ann Example",
+    "role": "to",
+    "state": "sent",
+    "attempts": 1,
+    "reply_code": 250,
+    "reply_enhanced": "2.0.0",
+    "reply_text": "OK",
+    "replied_at": "2026-11-24T12:00:01Z",
+    "next_attempt_at": None,
+    "sent_at": "2026-11-24T12:00:01Z",
+    "message_id": "<0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44@example.com>",
+}
 EMAIL_EXAMPLE: dict[str, JsonValue] = {
     "id": "0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44",
     "job_id": "0198f2a5-7e3b-7c52-9d0e-6f1b2c3d4e5f",
@@ -90,22 +105,7 @@ EMAIL_EXAMPLE: dict[str, JsonValue] = {
         "queued": 0, "sending": 0, "sent": 1, "deferred": 0, "bounced": 0, "suppressed": 0, "uncertain": 0,
         "cancelled": 0, "failed": 0,
     },
-    "recipients": [
-        {
-            "address": "ann@example.com",
-            "name": "Ann Example",
-            "role": "to",
-            "state": "sent",
-            "attempts": 1,
-            "reply_code": 250,
-            "reply_enhanced": "2.0.0",
-            "reply_text": "OK",
-            "replied_at": "2026-11-24T12:00:01Z",
-            "next_attempt_at": None,
-            "sent_at": "2026-11-24T12:00:01Z",
-            "message_id": "<0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44@example.com>",
-        }
-    ],
+    "recipients": [RECIPIENT_EXAMPLE],
     "headers": {"X-Order": "4711"},
     "attachment_ids": [],
     "inline_images": [],
@@ -123,10 +123,13 @@ EMAIL_EXAMPLE: dict[str, JsonValue] = {
 }  # fmt: skip
 
 
-class Email(BaseModel):
-    """Is an e-mail; its texts are not repeated here."""
+SUMMARY_EXAMPLE: dict[str, JsonValue] = {name: value for name, value in EMAIL_EXAMPLE.items() if name != "recipients"}
 
-    model_config = ConfigDict(json_schema_extra={"example": EMAIL_EXAMPLE})
+
+class EmailSummary(BaseModel):
+    """Is an e-mail without its recipients, which are counted instead; its texts are not repeated here."""
+
+    model_config = ConfigDict(json_schema_extra={"example": SUMMARY_EXAMPLE})
 
     id: UUID
     job_id: UUID | None
@@ -138,7 +141,6 @@ class Email(BaseModel):
     template: str | None = Field(description="The name of the template that its texts were made of.")
     done: bool = Field(description="Whether nothing more will be tried.")
     counts: EmailCounts
-    recipients: list[EmailRecipient]
     headers: dict[str, str]
     attachment_ids: list[UUID]
     inline_images: list[InlineImageBody]
@@ -151,53 +153,57 @@ class Email(BaseModel):
     links: EmailLinks
 
 
+class Email(EmailSummary):
+    """Is an e-mail with its recipients; its texts are not repeated here."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EMAIL_EXAMPLE})
+
+    recipients: list[EmailRecipient]
+
+
 def shape_email(row: mail_models.Email) -> Email:
     """Shape an e-mail's rows."""
     counts = Counter(recipient.state for recipient in row.recipients)
+    recipients = [shape_recipient(recipient, row.message_id) for recipient in row.recipients]
+    return Email.model_validate(_summary(row, counts) | {"recipients": recipients})
+
+
+def summarise_email(row: mail_models.Email, counts: Mapping[str, int]) -> EmailSummary:
+    """Shape an e-mail's row, and the number of its recipients in each state."""
+    return EmailSummary.model_validate(_summary(row, counts))
+
+
+def shape_recipient(row: mail_models.Recipient, message_id: str) -> EmailRecipient:
+    """Shape a recipient's row; the Message-ID is the e-mail's."""
+    same = EmailRecipient.model_fields.keys() - {"message_id"}
+    return EmailRecipient.model_validate({name: getattr(row, name) for name in same} | {"message_id": message_id})
+
+
+def _summary(row: mail_models.Email, counts: Mapping[str, int]) -> dict[str, object]:
     path = f"/v1/emails/{row.id}"
-    return Email.model_validate(
-        {
-            "id": row.id,
-            "job_id": row.job_id,
-            "mailing_id": row.mailing_id,
-            "message_id": row.message_id,
-            "from": row.sender,
-            "reply_to": row.reply_to,
-            "subject": row.subject,
-            "template": row.template,
-            "done": not any(counts[state] for state in mail_models.UNSETTLED),
-            "counts": {state: counts[state] for state in mail_models.RECIPIENT_STATES},
-            "recipients": [_shape_recipient(row, recipient) for recipient in row.recipients],
-            "headers": row.headers,
-            "attachment_ids": row.attachment_ids,
-            "inline_images": row.inline_images,
-            "unsubscribe_url": row.unsubscribe_url,
-            "delivery": row.delivery,
-            "tags": row.tags,
-            "send_at": row.send_at,
-            "created_at": row.created_at,
-            "cancelled_at": row.cancelled_at,
-            "links": {
-                "self": path,
-                "job": f"/v1/jobs/{row.job_id}" if row.job_id else None,
-                "cancel": f"{path}/cancel",
-            },
-        }
-    )
-
-
-def _shape_recipient(email: mail_models.Email, row: mail_models.Recipient) -> dict[str, object]:
     return {
-        "address": row.address,
-        "name": row.name,
-        "role": row.role,
-        "state": row.state,
-        "attempts": row.attempts,
-        "reply_code": row.reply_code,
-        "reply_enhanced": row.reply_enhanced,
-        "reply_text": row.reply_text,
-        "replied_at": row.replied_at,
-        "next_attempt_at": row.next_attempt_at,
-        "sent_at": row.sent_at,
-        "message_id": email.message_id,
+        "id": row.id,
+        "job_id": row.job_id,
+        "mailing_id": row.mailing_id,
+        "message_id": row.message_id,
+        "from": row.sender,
+        "reply_to": row.reply_to,
+        "subject": row.subject,
+        "template": row.template,
+        "done": not any(counts.get(state) for state in mail_models.UNSETTLED),
+        "counts": {state: counts.get(state, 0) for state in mail_models.RECIPIENT_STATES},
+        "headers": row.headers,
+        "attachment_ids": row.attachment_ids,
+        "inline_images": row.inline_images,
+        "unsubscribe_url": row.unsubscribe_url,
+        "delivery": row.delivery,
+        "tags": row.tags,
+        "send_at": row.send_at,
+        "created_at": row.created_at,
+        "cancelled_at": row.cancelled_at,
+        "links": {
+            "self": path,
+            "job": f"/v1/jobs/{row.job_id}" if row.job_id else None,
+            "cancel": f"{path}/cancel",
+        },
     }
