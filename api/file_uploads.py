@@ -29,6 +29,8 @@ from shared.job_kind import JobInput, JobKind
 from shared.job_queue import Enqueued, job_of
 from shared.job_row import job_frame
 from shared.schemas import Job
+from shared.settings import Settings
+from shared.webhook_urls import WebhookUrlNotAllowed, require_webhook_url
 
 
 def is_form(request: Request) -> bool:
@@ -44,14 +46,18 @@ async def upload(
     resources: Resources,
     owner_id: UUID,
     process: str | None,
+    webhook_url: str | None,
     retention: timedelta,
     key: RequestKey | None,
 ) -> Response:
     """Store one file, and enqueue the job `process` for it if asked to; once per key.
 
-    Raises the errors of `api.upload_errors` and `api.idempotency`, `StorageFull` and `StorageUnavailable`.
+    Raises the errors of `api.upload_errors` and `api.idempotency`, `WebhookUrlNotAllowed`, `StorageFull` and
+    `StorageUnavailable`.
     """
     kind = None if process is None else _suited_kind(resources, process)
+    if webhook_url is not None:
+        _require_url_of_job(webhook_url, kind, resources.settings)
     rules = replace(UploadRules.of(resources, owner_id), text_parts=frozenset({"description"}))
     if kind is not None:
         rules = replace(rules, limits=kind.file_limits(resources.settings))
@@ -65,9 +71,19 @@ async def upload(
         description = _description(form)
         if (first := await held.replay(form)) is not None:
             return first
-        new = None if kind is None else job_of(kind, owner_id, _only_file(kind, form.files[0].id), resources.settings)
+        new = None
+        if kind is not None:
+            new = job_of(kind, owner_id, _only_file(kind, form.files[0].id), resources.settings)
+            new = replace(new, webhook_url=webhook_url)
         answer = partial(_uploaded, resources)
         return await store(resources, owner_id, form, held, answer, retention, description=description, new_job=new)
+
+
+def _require_url_of_job(url: str, kind: JobKind | None, settings: Settings) -> None:
+    pointer = "query/webhook_url"
+    if kind is None:
+        raise WebhookUrlNotAllowed("Without `process` there is no job whose end could be told.", pointer=pointer)
+    require_webhook_url(url, settings, pointer=pointer)
 
 
 def _receive_raw(request: Request, rules: UploadRules) -> AbstractAsyncContextManager[Form]:

@@ -16,7 +16,8 @@ def image_body() -> dict[str, Any]:
     schema = ImageOrder.model_json_schema()
     schema = _inlined(schema, schema.pop("$defs", {}))
     # Null is how Pydantic says that it may be left out.
-    renditions, preset = (schema["properties"][name]["anyOf"][0] for name in ("renditions", "preset"))
+    optional = ("renditions", "preset", "webhook_url")
+    renditions, preset, webhook_url = (schema["properties"][name]["anyOf"][0] for name in optional)
     form = form_schema(
         {
             "file": BINARY | {"description": "The picture: JPEG, PNG, WebP, GIF, AVIF, or HEIC where it can be read."},
@@ -28,6 +29,7 @@ def image_body() -> dict[str, Any]:
                 "examples": ['[{"width": 800, "format": "webp"}]'],
             },
             "preset": preset | {"description": "A preset of yours, as it is now.", "examples": ["product-page"]},
+            "webhook_url": webhook_url,
             "keep_copyright": schema["properties"]["keep_copyright"],
             **{name: renditions["items"]["properties"][name] for name in PLAIN_PARTS},
         },

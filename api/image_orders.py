@@ -10,13 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from api.image_presets import PresetName
+from api.job_bodies import WebhookUrl
 from api.upload_errors import PartNotValid
 from api.uploads import missing_part
 from shared.rendition import RenditionInput, Renditions
 
 PLAIN_PARTS = tuple(RenditionInput.model_fields)
 """The parts of a form that say one rendition without JSON."""
-ORDER_PARTS = frozenset({"renditions", "preset", "keep_copyright", *PLAIN_PARTS})
+ORDER_PARTS = frozenset({"renditions", "preset", "keep_copyright", "webhook_url", *PLAIN_PARTS})
 
 _INTEGER = re.compile(r"-?[0-9]{1,40}")
 _Location = tuple[int | str, ...]
@@ -42,6 +43,8 @@ class ImageOrder(BaseModel):
         None, description="In place of renditions: a preset, as it is now.", examples=["product-page"]
     )
     keep_copyright: bool = Field(default=False, strict=True, description="Whether to keep author and copyright.")
+
+    webhook_url: WebhookUrl | None = None
 
     @model_validator(mode="after")
     def _require_one_of_the_two(self) -> Self:

@@ -25,6 +25,7 @@ from api.transactions import session_connection
 from api.upload_errors import BodyTooLarge
 from api.uploads import missing_part, receive_form
 from shared.job_queue import Enqueued, NewJob, enqueue, job_of
+from shared.webhook_urls import require_webhook_url
 
 KIND = "image.resize"
 
@@ -39,8 +40,8 @@ async def resize(
 ) -> Response:
     """Enqueue the resizing of a picture, sent along and kept for some time or stored before; once per key.
 
-    Raises `FileNotFound`, `ImagePresetNotFound`, the errors of `api.upload_errors` and `api.idempotency`,
-    `QuotaExceeded`, `StorageFull`, `StorageUnavailable`.
+    Raises `FileNotFound`, `ImagePresetNotFound`, `WebhookUrlNotAllowed`, `QuotaExceeded`, `StorageFull`,
+    `StorageUnavailable`, the errors of `api.upload_errors` and `api.idempotency`.
     """
     if is_form(request):
         accepted = await _resize_upload(request, resources, owner_id, retention, key)
@@ -73,11 +74,14 @@ async def _resize_upload(
 
 async def _job_of(resources: Resources, session: AsyncSession, owner_id: UUID, order: ImageOrder) -> NewJob:
     """Make the job of an order. A preset is written out into it: what it becomes later changes no job."""
-    given = order.model_dump(exclude={"preset"})
+    if order.webhook_url is not None:
+        require_webhook_url(order.webhook_url, resources.settings, pointer="/webhook_url")
+    given = order.model_dump(exclude={"preset", "webhook_url"})
     if order.preset is not None:
         given["renditions"] = (await find_preset(session, owner_id, order.preset, pointer="/preset")).renditions
     kind = resources.kinds[KIND]
-    return job_of(kind, owner_id, kind.input_model.model_validate(given), resources.settings)
+    new = job_of(kind, owner_id, kind.input_model.model_validate(given), resources.settings)
+    return replace(new, webhook_url=order.webhook_url)
 
 
 def _accept(resources: Resources, _: object, enqueued: Enqueued | None) -> Response:
@@ -102,5 +106,5 @@ async def _resize_stored(request: Request, resources: Resources, owner_id: UUID,
 
         keyed = None if key is None else key.with_json(bytes(text))
         accepted = await once(connection, keyed, session.begin_nested, write)
-    resources.nudger.nudge()
+    resources.note_enqueued(owner_id)
     return accepted

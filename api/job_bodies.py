@@ -9,7 +9,18 @@ from api.due_times import LONGEST_DELAY, DueTime
 from shared.job_kind import JobInput, JobKind
 from shared.job_queue import NewJob
 from shared.settings import Settings
+from shared.webhook_urls import LONGEST_URL, require_webhook_url
 
+WebhookUrl = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=LONGEST_URL,
+        description="Where to tell the job's end, besides your webhooks; signed with the secret at "
+        "`/v1/webhooks/for-jobs/secret`.",
+        examples=["https://app.example.com/hooks/jobyard"],
+    ),
+]
 Tag = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w.:/-]+$")]
 
 
@@ -35,6 +46,7 @@ class JobOptions(BaseModel):
         None, min_length=1, max_length=200, description="Your jobs of this kind and key run only so many at once."
     )
     max_attempts: int | None = Field(None, ge=1, le=100, strict=True, description="Default: the kind's own.")
+    webhook_url: WebhookUrl | None = None
 
 
 class JobBody(JobOptions):
@@ -64,7 +76,9 @@ def job_body_type(kinds: dict[str, JobKind]) -> Any:
 
 
 def new_job(settings: Settings, owner_id: UUID, kind: JobKind, body: JobBody) -> NewJob:
-    """Make the job that a body asks for."""
+    """Make the job that a body asks for; raises `WebhookUrlNotAllowed`."""
+    if body.webhook_url is not None:
+        require_webhook_url(body.webhook_url, settings, pointer="/webhook_url")
     return NewJob(
         owner_id=owner_id,
         kind=kind.name,
@@ -77,6 +91,7 @@ def new_job(settings: Settings, owner_id: UUID, kind: JobKind, body: JobBody) ->
         concurrency_key=body.concurrency_key or "",
         run_at=body.run_at,
         ttl_seconds=body.ttl_seconds,
+        webhook_url=body.webhook_url,
         silent=kind.silent,
         file_ids=body.input.file_ids(),
         file_limits=kind.file_limits(settings),

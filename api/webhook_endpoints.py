@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Response
 from psycopg.rows import scalar_row
 from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.idempotency import once
@@ -17,7 +18,6 @@ from api.idempotency_key import RequestKey
 from api.pages import Page, PageQuery, make_page, select_page
 from api.resources import Resources
 from api.transactions import lock_owner, session_connection
-from api.webhook_jobs import make_for_jobs
 from api.webhook_shapes import FOR_JOBS, NewWebhook, Webhook, WebhookBody, WebhookChange
 from shared.errors import JobyardError
 from shared.event_models import WebhookEndpoint
@@ -35,6 +35,12 @@ WHERE id IN (SELECT job_id FROM webhook_deliveries WHERE endpoint_id = %s AND st
   AND finished_at IS NULL
 ORDER BY id FOR NO KEY UPDATE
 """
+
+
+# The dispatcher makes it, too, when it first has something to tell.
+_MAKE_FOR_JOBS = insert(WebhookEndpoint).on_conflict_do_nothing(
+    index_elements=[WebhookEndpoint.owner_id], index_where=WebhookEndpoint.url.is_(None)
+)
 
 
 class WebhookNotFound(JobyardError):
@@ -89,15 +95,16 @@ async def _count(session: AsyncSession, owner_id: UUID) -> int:
 async def find_webhook(session: AsyncSession, owner_id: UUID, name: str, *, lock: bool = False) -> WebhookEndpoint:
     """Find an owner's endpoint in a transaction, by its id or the word for that of jobs; raises `WebhookNotFound`.
 
-    That of jobs is made if there is none. A lock does not hinder who only refers to the endpoint.
+    That of jobs is made when it is first asked for. A lock does not hinder who only refers to the endpoint.
     """
-    statement = select(WebhookEndpoint).where(WebhookEndpoint.owner_id == owner_id)
-    if name == FOR_JOBS:
-        await make_for_jobs(await session_connection(session), owner_id)
-        statement = statement.where(WebhookEndpoint.url.is_(None))
-    else:
-        statement = statement.where(WebhookEndpoint.id == UUID(name))
-    row = await session.scalar(statement.with_for_update(key_share=True) if lock else statement)
+    named = WebhookEndpoint.url.is_(None) if name == FOR_JOBS else WebhookEndpoint.id == UUID(name)
+    statement = select(WebhookEndpoint).where(WebhookEndpoint.owner_id == owner_id, named)
+    if lock:
+        statement = statement.with_for_update(key_share=True)
+    row = await session.scalar(statement)
+    if row is None and name == FOR_JOBS:
+        await session.execute(_MAKE_FOR_JOBS, {"owner_id": owner_id, "secret": new_secret()})
+        row = await session.scalar(statement)
     if row is None:
         raise WebhookNotFound("No such webhook.")
     return row

@@ -11,6 +11,7 @@ from api.file_bodies import BATCH_BODY, FILE_BODY, Batch, FileAndJob
 from api.file_changes import FileChange
 from api.file_uploads import upload, upload_batch
 from api.idempotency_key import REPLAYED_HEADER, UploadKeyDep
+from api.job_bodies import WebhookUrl
 from api.pages import Page, PageQuery, page_query
 from api.problems import problems
 from api.retention import RetentionDep
@@ -42,12 +43,13 @@ async def upload_file(
         str | None,
         Query(max_length=100, description="Enqueue a job of this kind for it.", examples=["file.inspect"]),
     ] = None,
+    webhook_url: Annotated[WebhookUrl | None, Query(description="Where to tell that job's end.")] = None,
 ) -> Response:
     """Store a file, sent as a form or as the body itself. Its type is told from the content.
 
     With `process` the file and a job for it are committed together; the kind must need nothing but a `file_id`.
     """
-    return await upload(request, resources, caller.user_id, process, retention, key)
+    return await upload(request, resources, caller.user_id, process, webhook_url, retention, key)
 
 
 @router.post(
