@@ -1,7 +1,7 @@
 """The dispatcher: moves due rows to Celery and rescues what workers left behind. `python -m worker.dispatcher`.
 
     wake (NOTIFY, something due, room in a window, or a fall-back of 1 s)
-      ──► look ──► promote, expire, mark the next jobs ──► commit ──► publish
+      ──► look ──► promote, expire, mark the next jobs ──► commit ──► publish ──► make jobs of events
       ──► every few seconds: renew the lease, rescue lapsed ones, send lost messages again
 
 One is active by a lease in database time; a second stands by and takes over when the lease lapses.
@@ -29,6 +29,7 @@ from shared.settings import Settings, get_settings
 from worker import dispatching
 from worker.celery_app import create_celery_app
 from worker.dispatching import Dispatch, View
+from worker.event_fan_out import FanOut
 from worker.publisher import BrokerAway, Publisher
 from worker.queue_line import QueueLine
 from worker.rescue import rescue
@@ -37,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 10.0
 FALLBACK_SECONDS = 1.0
+EVENT_FALLBACK_SECONDS = 0.1
+"""Nobody tells of an event; where there are some, more come."""
+EVENTFUL_SECONDS = 10.0
 WINDOW_PAUSES_SECONDS = (0.025, 0.025, 0.05, 0.1, 0.25)
 SWEEP_SECONDS = 5.0
 SUSPICIOUS_SECONDS = 5.0
@@ -59,9 +63,11 @@ class Dispatcher:
         self._events = EventPublisher(settings)
         self._stop = threading.Event()
         self._connection: Connection[Any] | None = None
-        kinds = load_job_kinds(settings.job_modules).values()
+        kinds = load_job_kinds(settings.job_modules)
         least, most = settings.dispatch_window_least, settings.dispatch_window
-        self._lines = {queue: QueueLine(queue, kinds, least, most) for queue in QUEUES}
+        self._lines = {queue: QueueLine(queue, kinds.values(), least, most) for queue in QUEUES}
+        self._fan_out = FanOut(settings, kinds)
+        self._eventful_until = 0.0
         self._active = False
         self._broker_failures = 0
         self._idle_looks = 0
@@ -122,7 +128,11 @@ class Dispatcher:
             self._next_sweep = time.monotonic() + SWEEP_SECONDS
             self.sweep(connection)
         self._idle_looks = 0 if marked else self._idle_looks + 1
-        return self._pause(view)
+        # Last, so that what was ready did not wait for it.
+        told = self._fan_out.run(connection, self._holder) if view.events else 0
+        if told:
+            self._eventful_until = time.monotonic() + EVENTFUL_SECONDS
+        return 0.0 if told and not self._broker_failures else self._pause(view)
 
     def _change_what_is_due(self, connection: Connection[Any], view: View) -> list[JobRow]:
         if view.paused_out:
@@ -139,7 +149,8 @@ class Dispatcher:
             # Nobody tells when a claim makes room.
             return WINDOW_PAUSES_SECONDS[min(self._idle_looks, len(WINDOW_PAUSES_SECONDS) - 1)]
         due = view.seconds_to_next
-        return FALLBACK_SECONDS if due is None else min(max(due, 0.001), FALLBACK_SECONDS)
+        most = EVENT_FALLBACK_SECONDS if time.monotonic() < self._eventful_until else FALLBACK_SECONDS
+        return most if due is None else min(max(due, 0.001), most)
 
     def _hold_lease(self, connection: Connection[Any]) -> bool:
         # In this process's clock only to save a statement: after a freeze the clock says that it is long ago.

@@ -80,7 +80,8 @@ SELECT
         (SELECT min(run_at) FROM jobs WHERE state IN ('scheduled', 'retrying')),
         (SELECT min(ttl_at) FROM jobs
          WHERE state IN ('scheduled', 'queued') AND ttl_at IS NOT NULL AND started_at IS NULL)
-    ) - clock_timestamp())::float8
+    ) - clock_timestamp())::float8,
+    EXISTS (SELECT 1 FROM events)
 """
 
 _TAKE_BACK_PAUSED = """
@@ -119,7 +120,7 @@ def give_up_lease(connection: Connection[Any], holder: UUID) -> None:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Is what there is to do: due, late or paused rows, and seconds until something becomes due.
+    """Is what there is to do: due, late or paused rows, seconds until something becomes due, events to be told.
 
     `ready` names the queues with rows to dispatch, and how many of each are in Celery and not claimed.
     """
@@ -129,6 +130,7 @@ class View:
     ready: dict[str, int]
     paused_out: bool
     seconds_to_next: float | None
+    events: bool
 
 
 def look(connection: Connection[Any], queues: Sequence[str]) -> View:
