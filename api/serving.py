@@ -3,8 +3,10 @@
 import uvicorn
 
 from api.app import create_app
+from api.http_protocol import HttpProtocol
 from api.resources import Resources
 from api.server import Server
+from api.web_socket_protocol import LARGEST_MESSAGE_BYTES, PING_SECONDS, WebSocketProtocol
 from shared.settings import get_settings
 
 GRACE_SECONDS = 5
@@ -26,5 +28,12 @@ def main() -> None:
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        http=HttpProtocol,
+        ws=WebSocketProtocol,
+        ws_max_size=LARGEST_MESSAGE_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        # A compressor costs some 100 kB a connection, and lets small messages grow large.
+        ws_per_message_deflate=False,
     )
     Server(config, resources.changes).run()

@@ -1,0 +1,47 @@
+"""HTTP connections on the wire: uvicorn's, with a time within which a request's headers must have come.
+
+Without it, whoever sends a byte now and then holds a connection for good, handshakes of WebSockets included.
+"""
+
+import asyncio
+from typing import cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+HEADERS_SECONDS = 20.0
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Is one connection; one that begins a request and does not finish its headers is closed."""
+
+    _headers_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Expect the first request's headers."""
+        super().connection_made(transport)
+        self._expect_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent; between two requests the first byte begins the time of the next one."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if self._headers_timer is None and (cycle is None or cycle.response_complete):
+            self._expect_headers()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Begin a request; its body has limits of its own."""
+        self._stop_expecting()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_expecting()
+        super().connection_lost(exc)
+
+    def _expect_headers(self) -> None:
+        self._headers_timer = self.loop.call_later(HEADERS_SECONDS, self.transport.abort)
+
+    def _stop_expecting(self) -> None:
+        if self._headers_timer is not None:
+            self._headers_timer.cancel()
+            self._headers_timer = None
