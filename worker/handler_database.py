@@ -49,3 +49,26 @@ class HandlerDatabase:
         """Close the connection."""
         if self._connection is not None:
             self._connection.close()
+
+
+_kept: dict[tuple[asyncio.AbstractEventLoop, str], tuple[HandlerDatabase, asyncio.Task[None]]] = {}
+
+
+def database_of_this_loop(settings: Settings, application_name: str) -> HandlerDatabase:
+    """Give what the running loop's earlier jobs left, or make it: never anything from before a fork.
+
+    Whoever closes the loop cancels its tasks first, and with them ends the connection.
+    """
+    key = asyncio.get_running_loop(), application_name
+    if key not in _kept:
+        database = HandlerDatabase(settings, application_name)
+        _kept[key] = database, key[0].create_task(_close_with_loop(key, database))
+    return _kept[key][0]
+
+
+async def _close_with_loop(key: tuple[asyncio.AbstractEventLoop, str], database: HandlerDatabase) -> None:
+    try:
+        await asyncio.Event().wait()
+    finally:
+        del _kept[key]
+        database.close()
