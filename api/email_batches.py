@@ -117,7 +117,7 @@ async def accept_orders(
             return await _answer(orders, written)
 
         response = await once(connection, key, session.begin_nested, write)
-    resources.nudger.nudge()
+    resources.note_enqueued(owner_id)
     return response
 
 

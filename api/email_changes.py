@@ -85,7 +85,7 @@ async def cancel_email(resources: Resources, owner_id: UUID, email_id: UUID) -> 
         if email.is_unsettled and email.cancelled_at is None:
             job_ids = [] if email.job_id is None else [email.job_id]
             cancelled = await cancel_unsent(connection, owner_id, [email_id], job_ids)
-    await _publish(resources, cancelled)
+    resources.changes.announce(cancelled)
     return await read_email(resources, owner_id, email_id)
 
 
@@ -122,8 +122,8 @@ async def reschedule_email(resources: Resources, owner_id: UUID, email_id: UUID,
         await connection.execute(_RESCHEDULE, (new.id, send_at, email_id))
         if not await _delivers_others(connection, email.job_id):
             cancelled = await cancel_jobs(connection, owner_id, [email.job_id])
-    resources.nudger.nudge()
-    await _publish(resources, cancelled)
+    resources.note_enqueued(owner_id)
+    resources.changes.announce(cancelled)
     return await read_email(resources, owner_id, email_id)
 
 
@@ -149,7 +149,3 @@ async def _delivers_others(connection: AsyncConnection[Any], job_id: UUID) -> bo
     cursor = await connection.execute(_ANY_LEFT, (job_id,))
     found = await cursor.fetchone()
     return found is not None and found[0]
-
-
-async def _publish(resources: Resources, jobs: Sequence[JobRow]) -> None:
-    await resources.changes.publish(jobs)

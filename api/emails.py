@@ -38,7 +38,7 @@ async def create_email(
             return Response(shaped.model_dump_json(by_alias=True), 202, location, "application/json")
 
         response = await once(connection, key, session.begin_nested, write)
-    resources.nudger.nudge()
+    resources.note_enqueued(owner_id)
     return response
 
 

@@ -67,7 +67,7 @@ async def store(
             file.release()
         await session.commit()
     if enqueued is not None:
-        resources.nudger.nudge()
+        resources.note_enqueued(owner_id)
     return response
 
 

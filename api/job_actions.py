@@ -10,6 +10,7 @@ from psycopg import AsyncConnection
 
 from api.idempotency import once
 from api.idempotency_key import REPLAYED, RequestKey
+from api.job_frames import Frame, frame_of
 from api.job_responses import job_response, read, read_and_wait, wait_until_done
 from api.resources import Resources
 from shared.errors import IllegalTransition, JobNotFound
@@ -38,7 +39,7 @@ async def commit(resources: Resources, new: NewJob) -> Enqueued:
         else:
             # One statement is its own transaction: this is the hot path.
             enqueued = await enqueue(connection, new)
-    resources.nudger.nudge()
+    resources.note_enqueued(new.owner_id)
     return enqueued
 
 
@@ -55,16 +56,16 @@ async def enqueue_once(
             return accept(resources, await write(connection))
 
         accepted = await once(connection, key, connection.transaction, work)
-    resources.nudger.nudge()
+    resources.note_enqueued(owner_id)
     return await answer_accepted(resources, owner_id, accepted, wait)
 
 
 async def answer(resources: Resources, enqueued: Enqueued, wait: int | None) -> Response:
     """Answer for an enqueued job, after waiting for its end if the client prefers to."""
-    row = enqueued.row
-    if wait is not None and not row.done:
-        row = await wait_until_done(resources, row, wait)
-    return accept(resources, Enqueued(row, enqueued.existing), wait)
+    frame = frame_of(enqueued.row, resources.job_retention)
+    if wait is not None and not frame.done:
+        frame = await wait_until_done(resources, frame, wait)
+    return _accept(frame, wait, existing=enqueued.existing)
 
 
 async def answer_accepted(resources: Resources, owner_id: UUID, accepted: Response, wait: int | None) -> Response:
@@ -76,23 +77,25 @@ async def answer_accepted(resources: Resources, owner_id: UUID, accepted: Respon
         return accepted
     job_id = UUID(accepted.headers["location"].rpartition("/")[2])
     try:
-        row = await read_and_wait(resources, owner_id, job_id, wait, None)
+        frame = await read_and_wait(resources, owner_id, job_id, wait, None)
     except JobNotFound:
         return accepted
-    response = accept(resources, Enqueued(row, "jobyard-existing" in accepted.headers), wait)
+    response = _accept(frame, wait, existing="jobyard-existing" in accepted.headers)
     if REPLAYED in accepted.headers:
         response.headers[REPLAYED] = accepted.headers[REPLAYED]
     return response
 
 
-def accept(resources: Resources, enqueued: Enqueued, wait: int | None = None) -> Response:
+def accept(resources: Resources, enqueued: Enqueued) -> Response:
     """Answer for an enqueued job at once."""
-    row = enqueued.row
-    headers = {"Location": f"/v1/jobs/{row.id}"}
-    if enqueued.existing:
+    return _accept(frame_of(enqueued.row, resources.job_retention), None, existing=enqueued.existing)
+
+
+def _accept(frame: Frame, wait: int | None, *, existing: bool) -> Response:
+    headers = {"Location": f"/v1/jobs/{frame.job_id}"}
+    if existing:
         headers["Jobyard-Existing"] = "true"
-    status = 200 if row.done or enqueued.existing else 202
-    return job_response(row, resources.job_retention, status=status, wait=wait, headers=headers)
+    return job_response(frame, status=200 if frame.done or existing else 202, wait=wait, headers=headers)
 
 
 async def cancel(resources: Resources, owner_id: UUID, job_id: UUID) -> Response:
@@ -104,8 +107,8 @@ async def cancel(resources: Resources, owner_id: UUID, job_id: UUID) -> Response
         if row.done and row.state != JobState.CANCELLED:
             raise IllegalTransition(f"The job is {row.state}.")
     else:
-        await resources.changes.publish([row])
-    return job_response(row, resources.job_retention)
+        resources.changes.announce([row])
+    return job_response(frame_of(row, resources.job_retention))
 
 
 async def retry(resources: Resources, owner_id: UUID, job_id: UUID, key: RequestKey | None) -> Response:

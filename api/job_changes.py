@@ -1,152 +1,90 @@
-"""Waiting for a job to change without holding a database connection.
+"""Who waits for which job in this process, and how they learn of changes without holding a database connection.
 
-Hints arrive over one Redis subscription per process. Once a second one statement asks the ledger for the versions of
-all jobs that are waited for, so a lost hint, or no Redis at all, costs a waiter at most that second. A server that
-stops lets all waiters go.
+Changes come as whole frames over one Redis subscription per process. Once a second one look into the ledger finds what
+was missed, so a lost message, or no Redis at all, costs those who wait at most that second. A server that stops lets
+all of them go.
 """
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Generator, Sequence
-from typing import Any, cast
+from collections.abc import Coroutine, Generator, Sequence
+from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from psycopg_pool import AsyncConnectionPool
 
-from shared.job_events import CHANNEL, TIMEOUT_SECONDS, decode_event, encode_event
+from api.change_channel import ChangeChannel
+from api.job_feeds import Feed
+from api.job_frames import frame_of
+from api.ledger_look import LedgerLook
+from api.watched import Watched
 from shared.job_row import JobRow
 from shared.settings import Settings
 
-logger = logging.getLogger(__name__)
-
-LEDGER_SECONDS = 1.0
-_VERSIONS = "SELECT id, version FROM jobs WHERE id = ANY(%s)"
-
-
-class Waiter:
-    """Is told of the newest version of one job."""
-
-    def __init__(self, *, let_go: bool = False) -> None:
-        self.version = 0
-        self._let_go = let_go
-        self._changed = asyncio.Event()
-
-    def announce(self, version: int) -> None:
-        """Note a version; wakes the waiter when it is news."""
-        if version > self.version:
-            self.version = version
-            self._changed.set()
-
-    def let_go(self) -> None:
-        """End the wait, and every later one."""
-        self._let_go = True
-        self._changed.set()
-
-    async def changed_since(self, version: int) -> bool:
-        """Return True as soon as a version newer than this one is known, False when there is no more waiting."""
-        while self.version <= version:
-            if self._let_go:
-                return False
-            self._changed.clear()
-            await self._changed.wait()
-        return True
-
 
 class JobChanges:
-    """Knows who waits for which job. `stopping` is set when the server begins to stop: then nobody waits any more."""
+    """Opens feeds and gives them what changes. `stopping` is set when the server begins to stop: nobody waits then."""
 
     def __init__(self, settings: Settings, ledger: AsyncConnectionPool[AsyncConnection[tuple[Any, ...]]]) -> None:
-        self._settings = settings
-        self._ledger = ledger
-        self._waiters: dict[UUID, set[Waiter]] = {}
-        self._anyone = asyncio.Event()
+        self._retention = settings.job_retention
+        self.watched = Watched()
+        self._look = LedgerLook(self.watched, ledger, self._retention)
+        self._channel = ChangeChannel(settings, self.watched, self._look)
         self.stopping = asyncio.Event()
-        self._redis = Redis.from_url(
-            settings.redis_url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=None,
-        )
 
     @contextlib.contextmanager
-    def watch(self, job_id: UUID) -> Generator[Waiter]:
-        """Wait for a job within this block; begin before reading the row, or a change in between is missed."""
-        waiter = Waiter(let_go=self.stopping.is_set())
-        self._waiters.setdefault(job_id, set()).add(waiter)
-        self._anyone.set()
-        try:
-            yield waiter
-        finally:
-            waiters = self._waiters[job_id]
-            waiters.discard(waiter)
-            if not waiters:
-                del self._waiters[job_id]
+    def feed(self, owner_id: UUID) -> Generator[Feed]:
+        """Open a feed of an owner's jobs for this block; it wants nothing yet."""
+        with self._opened(self.watched.open(owner_id)) as feed:
+            yield feed
 
-    async def publish(self, rows: Sequence[JobRow]) -> None:
-        """Tell all processes that jobs now are as these rows say; a Redis that is away is no error."""
-        for row in rows:
-            self._announce(row.id, row.version)
+    @contextlib.contextmanager
+    def watch(self, owner_id: UUID, job_id: UUID) -> Generator[Feed]:
+        """Open a feed of one job for this block; begin before reading the row, or a change in between is missed."""
+        with self._opened(self.watched.open(owner_id, job_id)) as feed:
+            feed.watch_jobs([job_id])
+            yield feed
+
+    @contextlib.contextmanager
+    def _opened(self, feed: Feed) -> Generator[Feed]:
+        if self.stopping.is_set():
+            feed.let_go("stopping")
         try:
-            async with self._redis.pipeline(transaction=False) as pipeline:
-                for row in rows:
-                    pipeline.publish(CHANNEL, encode_event(row, self._settings.job_retention))
-                await pipeline.execute()
-        except (RedisError, OSError) as error:
-            logger.warning("changes of %s jobs were not told: %s", len(rows), type(error).__name__)
+            yield feed
+        finally:
+            self.watched.close(feed)
+
+    def announce(self, rows: Sequence[JobRow]) -> None:
+        """Tell all processes that jobs now are as these rows say; call it after the commit."""
+        for row in rows:
+            self.watched.deliver_news(frame_of(row, self._retention))
+        self._channel.tell_rows(rows)
+
+    def announce_new(self, owner_id: UUID) -> None:
+        """Tell whoever watches an owner that jobs of theirs came to be; call it after the commit.
+
+        It costs next to nothing while nobody watches.
+        """
+        if owner_id in self.watched.owners:
+            self._look.look_soon(owner_id=owner_id)
+        self._channel.tell_news(owner_id)
 
     def stop(self) -> None:
-        """Let all waiters go, those to come included."""
+        """Let all feeds go, those to come included."""
         self.stopping.set()
-        for waiters in self._waiters.values():
-            for waiter in waiters:
-                waiter.let_go()
+        self.watched.let_all_go("stopping")
+
+    def tasks(self) -> list[Coroutine[Any, Any, None]]:
+        """Give what has to run as long as the process serves."""
+        return [
+            self._channel.listen_for_ever(),
+            self._channel.send_for_ever(),
+            self._channel.renew_interest_for_ever(),
+            self._look.look_for_ever(),
+            self._look.follow_news(),
+        ]
 
     async def close(self) -> None:
         """Close the connections to Redis."""
-        with contextlib.suppress(RedisError, OSError):
-            await self._redis.aclose()
-
-    def _announce(self, job_id: UUID, version: int) -> None:
-        for waiter in self._waiters.get(job_id, ()):
-            waiter.announce(version)
-
-    async def listen(self) -> None:
-        """Take hints from Redis until cancelled."""
-        while True:
-            try:
-                async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
-                    await subscription.subscribe(CHANNEL)
-                    while True:
-                        # A bounded read: a half-open connection must not silence the hints for good.
-                        message = await subscription.get_message(timeout=10.0)
-                        if message is None:
-                            await subscription.ping()
-                        elif message["type"] == "message":
-                            event = decode_event(cast("bytes", message["data"]))
-                            self._announce(event.job_id, event.version)
-            except (RedisError, OSError, ValueError) as error:
-                logger.warning("no hints, waiters read the ledger: %s", type(error).__name__)
-                await asyncio.sleep(LEDGER_SECONDS)
-
-    async def look(self) -> None:
-        """Ask the ledger about all waited-for jobs once a second until cancelled."""
-        while True:
-            await self._anyone.wait()
-            await asyncio.sleep(LEDGER_SECONDS)
-            if not self._waiters:
-                self._anyone.clear()
-                continue
-            try:
-                async with self._ledger.connection() as connection:
-                    cursor = await connection.execute(_VERSIONS, (list(self._waiters),))
-                    versions: list[tuple[UUID, int]] = await cursor.fetchall()
-            except (psycopg.Error, PoolTimeout) as error:
-                logger.warning("PostgreSQL does not answer the waiters: %s", type(error).__name__)
-                continue
-            for job_id, version in versions:
-                self._announce(job_id, version)
+        await self._channel.close()

@@ -3,16 +3,16 @@
 import asyncio
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Response
 
-from api.job_changes import Waiter
+from api.job_feeds import Feed
+from api.job_frames import Frame, frame_of
 from api.resources import Resources
 from shared.errors import JobNotFound
-from shared.job_events import encode_frame
 from shared.job_queue import read_job
 from shared.job_row import JobRow
 from shared.job_state import JobState
@@ -41,44 +41,39 @@ async def preferred_wait(
 WaitDep = Annotated[int | None, Depends(preferred_wait)]
 
 
-def retry_after(row: JobRow) -> str | None:
+def retry_after(frame: Frame) -> str | None:
     """Tell in how many seconds a client should ask again; None when the job is done."""
-    if row.done:
+    if frame.done:
         return None
-    if row.state in {JobState.SCHEDULED, JobState.RETRYING}:
-        seconds = (row.run_at - datetime.now(UTC)).total_seconds()
+    if frame.state in {JobState.SCHEDULED, JobState.RETRYING}:
+        seconds = (frame.run_at - datetime.now(UTC)).total_seconds()
         return str(min(max(1, round(seconds)), _LONGEST_RETRY_AFTER_SECONDS))
     return "1"
 
 
 def job_response(
-    row: JobRow,
-    retention: timedelta,
-    *,
-    status: int = 200,
-    wait: int | None = None,
-    headers: dict[str, str] | None = None,
+    frame: Frame, *, status: int = 200, wait: int | None = None, headers: dict[str, str] | None = None
 ) -> Response:
     """Answer with a job."""
-    made = {"ETag": etag(row), **(headers or {})}
-    if (seconds := retry_after(row)) is not None:
+    made = {"ETag": etag(frame), **(headers or {})}
+    if (seconds := retry_after(frame)) is not None:
         made["Retry-After"] = seconds
     if wait is not None:
         made["Preference-Applied"] = f"wait={wait}"
-    return Response(encode_frame(row, retention), status, made, "application/json")
+    return Response(frame.json, status, made, "application/json")
 
 
-def etag(row: JobRow) -> str:
-    """Give the ETag of a row: its version."""
-    return f'"{row.version}"'
+def etag(frame: Frame) -> str:
+    """Give the ETag of a job: its version."""
+    return f'"{frame.version}"'
 
 
-def matches(if_none_match: str | None, row: JobRow) -> bool:
+def matches(if_none_match: str | None, frame: Frame) -> bool:
     """Tell whether the client has this version (RFC 9110, section 13.1.2: weak comparison)."""
     if if_none_match is None:
         return False
     known = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
-    return "*" in known or etag(row) in known
+    return "*" in known or etag(frame) in known
 
 
 async def read(resources: Resources, owner_id: UUID, job_id: UUID) -> JobRow:
@@ -90,10 +85,15 @@ async def read(resources: Resources, owner_id: UUID, job_id: UUID) -> JobRow:
     return row
 
 
-async def wait_until_done(resources: Resources, row: JobRow, seconds: int) -> JobRow:
-    """Wait for a job's end, up to so many seconds; gives its newest row."""
-    with resources.changes.watch(row.id) as waiter:
-        return await _wait(resources, waiter, row, seconds, lambda newest: newest.done)
+async def read_frame(resources: Resources, owner_id: UUID, job_id: UUID) -> Frame:
+    """Read an owner's job as its frame; raises `JobNotFound`."""
+    return frame_of(await read(resources, owner_id, job_id), resources.job_retention)
+
+
+async def wait_until_done(resources: Resources, frame: Frame, seconds: int) -> Frame:
+    """Wait for a job's end, up to so many seconds; gives its newest frame, and raises `JobNotFound` once it is gone."""
+    with resources.changes.watch(frame.owner_id, frame.job_id) as feed:
+        return await _wait(feed, frame, seconds, lambda newest: newest.done)
 
 
 async def answer_reading(
@@ -101,36 +101,39 @@ async def answer_reading(
 ) -> Response:
     """Answer a request for a job, after waiting if the client prefers to; raises `JobNotFound`."""
     if wait is None:
-        row = await read(resources, owner_id, job_id)
+        frame = await read_frame(resources, owner_id, job_id)
     else:
-        row = await read_and_wait(resources, owner_id, job_id, wait, if_none_match)
-    if matches(if_none_match, row):
-        return Response(status_code=304, headers={"ETag": etag(row)})
-    return job_response(row, resources.job_retention, wait=wait)
+        frame = await read_and_wait(resources, owner_id, job_id, wait, if_none_match)
+    if matches(if_none_match, frame):
+        return Response(status_code=304, headers={"ETag": etag(frame)})
+    return job_response(frame, wait=wait)
 
 
 async def read_and_wait(
     resources: Resources, owner_id: UUID, job_id: UUID, seconds: int, if_none_match: str | None
-) -> JobRow:
-    """Wait for a job's end, or with `If-None-Match` for the first version that the client does not have."""
-    with resources.changes.watch(job_id) as waiter:
-        row = await read(resources, owner_id, job_id)
+) -> Frame:
+    """Wait for a job's end, or with `If-None-Match` for the first version that the client does not have.
+
+    Raises `JobNotFound`, also once the job is gone.
+    """
+    with resources.changes.watch(owner_id, job_id) as feed:
+        frame = await read_frame(resources, owner_id, job_id)
         if if_none_match is None:
-            return await _wait(resources, waiter, row, seconds, lambda newest: newest.done)
-        return await _wait(
-            resources, waiter, row, seconds, lambda newest: newest.done or not matches(if_none_match, newest)
-        )
+            return await _wait(feed, frame, seconds, lambda newest: newest.done)
+        return await _wait(feed, frame, seconds, lambda newest: newest.done or not matches(if_none_match, newest))
 
 
-async def _wait(
-    resources: Resources, waiter: Waiter, row: JobRow, seconds: int, enough: Callable[[JobRow], bool]
-) -> JobRow:
+async def _wait(feed: Feed, frame: Frame, seconds: int, enough: Callable[[Frame], bool]) -> Frame:
+    newest = frame
+    feed.put(frame)
     try:
         async with asyncio.timeout(seconds):
-            waiting = True
-            while waiting and not enough(row):
-                waiting = await waiter.changed_since(row.version)
-                row = await read(resources, row.owner_id, row.id)
+            while frames := await feed.take():
+                newest = frames[-1]
+                if found := next(filter(enough, frames), None):
+                    return found
     except TimeoutError:
         pass
-    return row
+    if feed.reason == "gone":
+        raise JobNotFound("No such job.")
+    return newest

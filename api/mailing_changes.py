@@ -3,8 +3,6 @@
 As for a single e-mail, the jobs are locked before what they deliver: see `api.email_changes`.
 """
 
-import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -19,8 +17,6 @@ from api.mailings import RECIPIENTS_OF_MAILING, MailingNotFound, read_mailing
 from api.resources import Resources
 from shared.errors import IllegalTransition
 from shared.job_row import JobRow
-
-_HINTS_SECONDS = 1.0
 
 _FIND = "SELECT true FROM mailings WHERE id = %s AND owner_id = %s"
 _JOB_IDS = "SELECT DISTINCT job_id FROM emails WHERE mailing_id = %s AND job_id IS NOT NULL"
@@ -51,7 +47,7 @@ async def cancel_mailing(resources: Resources, owner_id: UUID, mailing_id: UUID)
         if email_ids and cancelled_at is None:
             await connection.execute(_CANCEL, (mailing_id,))
             cancelled = await cancel_unsent(connection, owner_id, email_ids, job_ids)
-    await _publish(resources, cancelled)
+    resources.changes.announce(cancelled)
     return await read_mailing(resources, owner_id, mailing_id)
 
 
@@ -73,10 +69,3 @@ async def _lock(
             locked |= more
         await cursor.execute(_LOCK, (mailing_id, owner_id))
         return sorted(locked), await cursor.fetchone()
-
-
-async def _publish(resources: Resources, jobs: Sequence[JobRow]) -> None:
-    # Hints: who waits for a job learns of it from the ledger, too, so a Redis that is away may not take long.
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_HINTS_SECONDS):
-            await resources.changes.publish(jobs)

@@ -68,7 +68,7 @@ async def create_mailing(
             return Response(shaped.model_dump_json(by_alias=True), 202, location, "application/json")
 
         response = await once(connection, order.key, session.begin_nested, write)
-    resources.nudger.nudge()
+    resources.note_enqueued(owner_id)
     return response
 
 

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
@@ -18,6 +19,7 @@ from api.nudger import Nudger
 from api.passwords import Passwords
 from api.renderer import Renderer
 from api.storage_calls import StorageCalls
+from api.stream_places import StreamPlaces
 from api.tokens import TokenReader
 from api.turns import Turns
 from api.unsubscribe_links import UnsubscribeLinks
@@ -55,6 +57,7 @@ class Resources:
     engine: AsyncEngine
     sessions: async_sessionmaker[AsyncSession]
     changes: JobChanges
+    stream_places: StreamPlaces
     nudger: Nudger
     finishing: Turns
 
@@ -62,6 +65,11 @@ class Resources:
     def job_retention(self) -> timedelta:
         """How long a finished job is kept."""
         return timedelta(days=self.settings.job_retention_days)
+
+    def note_enqueued(self, owner_id: UUID) -> None:
+        """Have the dispatcher and those who watch the owner learn of new jobs; call it after the commit."""
+        self.nudger.nudge()
+        self.changes.announce_new(owner_id)
 
 
 def make_resources(settings: Settings) -> Resources:
@@ -93,6 +101,7 @@ def make_resources(settings: Settings) -> Resources:
         engine=engine,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
         changes=JobChanges(settings, ledger),
+        stream_places=StreamPlaces(settings),
         nudger=Nudger(ledger),
         finishing=Turns(UPLOADS_FINISHING),
     )
@@ -110,7 +119,7 @@ async def open_resources(resources: Resources) -> AsyncGenerator[None]:
         await resources.ledger.open(wait=False)
         stack.push_async_callback(resources.ledger.close)
         stack.push_async_callback(resources.changes.close)
-        for background in (resources.changes.listen(), resources.changes.look(), resources.nudger.run()):
+        for background in (*resources.changes.tasks(), resources.nudger.run()):
             task = asyncio.create_task(background)
             stack.push_async_callback(_cancel, task)
         yield

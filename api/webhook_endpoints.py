@@ -165,7 +165,7 @@ async def delete_webhook(resources: Resources, owner_id: UUID, name: str) -> Non
         gone = delete(WebhookEndpoint).where(WebhookEndpoint.id == row.id).returning(WebhookEndpoint.id)
         if await session.scalar(gone) is None:
             raise WebhookNotFound("No such webhook.")
-    await resources.changes.publish(cancelled)
+    resources.changes.announce(cancelled)
 
 
 async def _cancel_pending(session: AsyncSession, row: WebhookEndpoint) -> Sequence[JobRow]:

@@ -152,6 +152,10 @@ class Job(Base):
         Index("ix_jobs_running", "queue", postgresql_where=sql("state = 'running'")),
         Index("uq_jobs_unique_key", "owner_id", "kind", "unique_key", unique=True, postgresql_where=sql(_LIVE_KEY)),
         Index("ix_jobs_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),
+        Index(
+            "ix_jobs_owner_live", "owner_id", sql("created_at DESC"), sql("id DESC"),
+            postgresql_where=sql("finished_at IS NULL"),
+        ),
         Index("ix_jobs_owner_changes", "owner_id", "changed_xid"),
         Index("ix_jobs_retried_from", "retried_from", postgresql_where=sql("retried_from IS NOT NULL")),
         Index("ix_jobs_parent_id", "parent_id", postgresql_where=sql("parent_id IS NOT NULL")),

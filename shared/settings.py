@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.crontab import is_crontab
 from shared.mail_settings import MailSettings, comma_separated
+from shared.stream_settings import StreamSettings
 from shared.webhook_settings import WebhookSettings
 
 PREFIX = "JOBYARD_"
@@ -26,7 +27,7 @@ def _pairs(value: SecretStr) -> list[tuple[str, str]]:
     return [(name, secret) for name, _, secret in parts]
 
 
-class Settings(MailSettings, WebhookSettings):
+class Settings(MailSettings, WebhookSettings, StreamSettings):
     """Everything an operator can set; `.env.example` explains each."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", populate_by_name=True)

@@ -79,6 +79,13 @@ def _extend_jobs() -> None:
     op.add_column("jobs", sa.Column("changed_xid", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     op.alter_column("jobs", "changed_xid", server_default=sa.text(XID))
     op.create_index("ix_jobs_owner_changes", "jobs", ["owner_id", "changed_xid"], unique=False)
+    op.create_index(
+        "ix_jobs_owner_live",
+        "jobs",
+        ["owner_id", sa.literal_column("created_at DESC"), sa.literal_column("id DESC")],
+        unique=False,
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
 
 
 def _create_events() -> None:
@@ -229,6 +236,7 @@ def downgrade() -> None:
     for table in ("broadcasts", "stream_tickets", "webhook_deliveries", "webhook_endpoints", "event_listeners",
                   "events"):  # fmt: skip
         op.drop_table(table)
-    op.drop_index("ix_jobs_owner_changes", "jobs")
+    for index in ("ix_jobs_owner_live", "ix_jobs_owner_changes"):
+        op.drop_index(index, "jobs")
     for column in ("changed_xid", "silent", "webhook_url"):
         op.drop_column("jobs", column)

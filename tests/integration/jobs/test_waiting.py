@@ -39,11 +39,11 @@ class Watched:
         self._changes.watch = self._watch
         self._count = 0
 
-    def _watch(self, job_id: UUID) -> Any:
+    def _watch(self, owner_id: UUID, job_id: UUID) -> Any:
         with self._more:
             self._count += 1
             self._more.notify_all()
-        return self._original(job_id)
+        return self._original(owner_id, job_id)
 
     def wait_for(self, count: int) -> None:
         with self._more:
