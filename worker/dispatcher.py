@@ -20,6 +20,7 @@ from celery import Celery
 from psycopg import Connection
 
 from shared.database import connect
+from shared.event_listeners import listener_kinds
 from shared.job_events import EventPublisher
 from shared.job_kind import QUEUES, load_job_kinds
 from shared.job_queue import READY_CHANNEL
@@ -29,6 +30,7 @@ from shared.settings import Settings, get_settings
 from worker import dispatching
 from worker.celery_app import create_celery_app
 from worker.dispatching import Dispatch, View
+from worker.event_audience import write_listeners
 from worker.event_fan_out import FanOut
 from worker.publisher import BrokerAway, Publisher
 from worker.queue_line import QueueLine
@@ -66,6 +68,7 @@ class Dispatcher:
         kinds = load_job_kinds(settings.job_modules)
         least, most = settings.dispatch_window_least, settings.dispatch_window
         self._lines = {queue: QueueLine(queue, kinds.values(), least, most) for queue in QUEUES}
+        self._listening = listener_kinds(kinds, settings)
         self._fan_out = FanOut(settings, kinds)
         self._eventful_until = 0.0
         self._active = False
@@ -159,6 +162,8 @@ class Dispatcher:
         self._renew_at = time.monotonic() + LEASE_SECONDS / 3
         active = dispatching.hold_lease(connection, self._holder, LEASE_SECONDS)
         if active != self._active:
+            if active:
+                write_listeners(connection, self._listening)
             logger.info("dispatcher %s is %s", self._holder, "active" if active else "standing by")
             self._active = active
         return active

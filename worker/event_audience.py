@@ -11,8 +11,8 @@ from psycopg.rows import args_row
 
 from shared.events import covers
 from shared.ids import new_id
+from shared.recorded_events import RecordedEvent
 from shared.webhook_signing import new_secret
-from worker.event_envelopes import EventRow
 
 _MAKE_FOR_JOBS = """
 INSERT INTO webhook_endpoints (id, owner_id, secret)
@@ -37,7 +37,7 @@ class Endpoint:
     url: str | None
     events: list[str]
 
-    def place(self, row: EventRow) -> str | None:
+    def place(self, row: RecordedEvent) -> str | None:
         """Give the URL at which this endpoint is told of an event, if it is."""
         if self.url is None:
             return row.webhook_url
@@ -51,17 +51,17 @@ class Audience:
     endpoints: dict[UUID, list[Endpoint]] = field(default_factory=lambda: defaultdict(list))
     listeners: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    def places(self, row: EventRow) -> list[tuple[UUID, str]]:
+    def places(self, row: RecordedEvent) -> list[tuple[UUID, str]]:
         """Give the endpoints that are told of an event, and where."""
         told = [(each.id, each.place(row)) for each in self.endpoints.get(row.owner_id, ())]
         return [(endpoint_id, url) for endpoint_id, url in told if url is not None]
 
-    def kinds(self, row: EventRow) -> Sequence[str]:
+    def kinds(self, row: RecordedEvent) -> Sequence[str]:
         """Name the kinds that listen to an event."""
         return self.listeners.get(row.name, ())
 
 
-def find_audience(connection: Connection[Any], rows: Sequence[EventRow]) -> Audience:
+def find_audience(connection: Connection[Any], rows: Sequence[RecordedEvent]) -> Audience:
     """Find who is told of these events, in the caller's transaction; makes the endpoints for single jobs that lack."""
     owners = {row.owner_id for row in rows}
     if lacking := {row.owner_id for row in rows if row.webhook_url is not None}:

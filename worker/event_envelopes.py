@@ -4,61 +4,35 @@
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import orjson
-from pydantic import TypeAdapter
 
-from shared.ids import new_id
+from shared.events import Event
 from shared.job_events import JSON_OPTIONS
-from shared.job_row import JobRow, job_frame
+from shared.recorded_events import RecordedEvent, event_of
 from shared.settings import Settings
 
 LARGEST_BODY_BYTES = 20_000
 """What is sent is smaller: Standard Webhooks asks for bodies below 20 kB."""
 
 _FIRST_OMITTED = ("input", "result")
-_JOB_ROW = TypeAdapter(JobRow)
-
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """Is a row of `events`."""
-
-    sequence: int
-    name: str
-    owner_id: UUID
-    subject_id: UUID
-    version: int
-    webhook_url: str | None
-    body: dict[str, Any]
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """Is an event as it is told: to listeners whole, to webhooks as `body`."""
 
-    row: EventRow
-    event_id: UUID
-    envelope: dict[str, Any]
+    row: RecordedEvent
+    event: Event
     body: str
 
 
-def tell(row: EventRow, settings: Settings) -> Told:
-    """Give an event its id and its words; raises whatever a row that cannot be told brings about."""
-    event_id = new_id()
-    head = {"id": event_id, "type": row.name, "timestamp": row.created_at.astimezone(UTC)}
-    envelope = orjson.loads(orjson.dumps(head | {"data": _subject(row, settings)}, option=JSON_OPTIONS))
-    return Told(row, event_id, envelope, _bounded(envelope).decode())
-
-
-def _subject(row: EventRow, settings: Settings) -> dict[str, Any]:
-    if row.name.startswith("job."):
-        return job_frame(_JOB_ROW.validate_python(row.body), settings.job_retention)
-    return row.body
+def tell(row: RecordedEvent, settings: Settings) -> Told:
+    """Find the words for an event; raises whatever a row that cannot be told brings about."""
+    event = event_of(row, settings.job_retention)
+    envelope = {"id": event.id, "type": event.type, "timestamp": event.timestamp, "data": event.data}
+    return Told(row, event, _bounded(envelope).decode())
 
 
 def _bounded(envelope: dict[str, Any]) -> bytes:
@@ -75,4 +49,4 @@ def _bounded(envelope: dict[str, Any]) -> bytes:
 
 
 def _with(envelope: dict[str, Any], subject: dict[str, Any]) -> bytes:
-    return orjson.dumps(envelope | {"data": subject})
+    return orjson.dumps(envelope | {"data": subject}, option=JSON_OPTIONS)

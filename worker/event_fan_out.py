@@ -16,16 +16,16 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import args_row
 from psycopg.types.json import Jsonb
-from pydantic import ValidationError
 
-from shared.errors import JobyardError
+from shared.event_listeners import listener_job
 from shared.ids import new_id
 from shared.job_kind import JobKind
-from shared.job_queue import NewJob, enqueue_in_worker, job_of
+from shared.job_queue import NewJob
+from shared.recorded_events import EVENT_COLUMNS, RecordedEvent
 from shared.settings import Settings
 from shared.webhook_queue import KIND, delivery_job
 from worker.event_audience import Audience, find_audience
-from worker.event_envelopes import EventRow, Told, tell
+from worker.event_envelopes import Told, tell
 from worker.job_batch import enqueue_batch
 
 logger = logging.getLogger(__name__)
@@ -35,17 +35,17 @@ MOST_JOBS = 500
 """A batch makes no more jobs than this and what its last event adds."""
 _MOST_BYTES = 4 * 1024 * 1024
 
-_TAKE = """
+_TAKE = f"""
 WITH lease AS MATERIALIZED (
     SELECT 1 FROM dispatcher_lease WHERE id = 1 AND holder = %(holder)s AND expires_at > clock_timestamp() FOR SHARE
 ), sized AS (
     SELECT sequence, sum(bytes) OVER (ORDER BY sequence) - bytes AS before
     FROM (SELECT sequence, pg_column_size(body) AS bytes FROM events ORDER BY sequence LIMIT %(limit)s) AS oldest
 )
-SELECT sequence, name, owner_id, subject_id, version, webhook_url, body, created_at FROM events
+SELECT {EVENT_COLUMNS} FROM events
 WHERE sequence = ANY(ARRAY(SELECT sequence FROM sized WHERE before < %(bytes)s)) AND EXISTS (SELECT FROM lease)
 ORDER BY sequence FOR UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 - the columns are a constant
 _FORGET = "DELETE FROM events WHERE sequence = ANY(%s)"
 
 _INSERT_DELIVERIES = """
@@ -77,7 +77,7 @@ class FanOut:
             connection.execute(_FORGET, ([row.sequence for row in rows],))
         return len(rows)
 
-    def _tell(self, row: EventRow) -> Told | None:
+    def _tell(self, row: RecordedEvent) -> Told | None:
         try:
             return tell(row, self._settings)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, it must not stop the others
@@ -102,12 +102,9 @@ class FanOut:
     def _insert(self, connection: Connection[Any], audience: Audience, told: Sequence[Told]) -> None:
         jobs, deliveries = self._deliveries(audience, told)
         listening = [new for each in told for name in audience.kinds(each.row) for new in self._listening(each, name)]
-        enqueue_batch(connection, [*jobs, *(new for new in listening if not new.file_ids)])
+        enqueue_batch(connection, [*jobs, *listening])
         if deliveries:
             connection.execute(_INSERT_DELIVERIES, (Jsonb(deliveries),), prepare=True)
-        for new in listening:
-            if new.file_ids:
-                _enqueue_with_files(connection, new)
 
     def _deliveries(self, audience: Audience, told: Sequence[Told]) -> tuple[list[NewJob], list[dict[str, Any]]]:
         kind = self._kinds.get(KIND)
@@ -130,22 +127,17 @@ class FanOut:
         if kind is None:
             logger.warning("no module has the kind %s, which listens to %s", name, told.row.name)
             return []
-        try:
-            checked = kind.input_model.model_validate({"event": told.envelope})
-        except ValidationError:
-            logger.error("%s, which listens to %s, does not take event %s", name, told.row.name, told.event_id)  # noqa: TRY400 - a traceback would quote the event
-            return []
-        return [job_of(kind, told.row.owner_id, checked, self._settings)]
+        return [listener_job(kind, told.row.owner_id, told.event, self._settings)]
 
 
-def _take(connection: Connection[Any], holder: UUID) -> list[EventRow]:
+def _take(connection: Connection[Any], holder: UUID) -> list[RecordedEvent]:
     arguments = {"holder": holder, "limit": BATCH, "bytes": _MOST_BYTES}
-    with connection.cursor(row_factory=args_row(EventRow)) as cursor:
+    with connection.cursor(row_factory=args_row(RecordedEvent)) as cursor:
         return cursor.execute(_TAKE, arguments, prepare=True).fetchall()
 
 
-def _within_bounds(rows: Sequence[EventRow], audience: Audience) -> list[EventRow]:
-    taken: list[EventRow] = []
+def _within_bounds(rows: Sequence[RecordedEvent], audience: Audience) -> list[RecordedEvent]:
+    taken: list[RecordedEvent] = []
     jobs = 0
     for row in rows:
         if jobs >= MOST_JOBS:
@@ -160,7 +152,7 @@ def _delivery(told: Told, delivery_id: UUID, endpoint_id: UUID, job_id: UUID, ur
         "id": str(delivery_id),
         "endpoint_id": str(endpoint_id),
         "job_id": str(job_id),
-        "event_id": str(told.event_id),
+        "event_id": str(told.event.id),
         "event": told.row.name,
         "subject_id": str(told.row.subject_id),
         "version": told.row.version,
@@ -169,14 +161,6 @@ def _delivery(told: Told, delivery_id: UUID, endpoint_id: UUID, job_id: UUID, ur
     }
 
 
-def _enqueue_with_files(connection: Connection[Any], new: NewJob) -> None:
-    try:
-        with connection.transaction():
-            enqueue_in_worker(connection, new)
-    except JobyardError as error:
-        logger.warning("%s, which listens, cannot have the files that it needs: %s", new.kind, error.code)
-
-
-def _drop(row: EventRow, error: Exception) -> None:
+def _drop(row: RecordedEvent, error: Exception) -> None:
     # Without the error's words, which may quote the row: it is gone with this, and holds what users sent.
     logger.error("event %s, %s of %s, cannot be told: %s", row.sequence, row.name, row.subject_id, type(error).__name__)

@@ -16,11 +16,15 @@ FROM jsonb_to_recordset(%s) AS given (
     id uuid, owner_id uuid, kind text, queue text, priority int, input jsonb, max_attempts int, concurrency_key text,
     silent boolean
 )
+ON CONFLICT (id) DO NOTHING
 """
 
 
 def enqueue_batch(connection: Connection[Any], jobs: Sequence[NewJob]) -> None:
-    """Write jobs down in the caller's transaction; raises `ValueError` for what only `enqueue_in_worker` can do."""
+    """Write jobs down in the caller's transaction, but those that stand there already.
+
+    Raises `ValueError` for what only `enqueue_in_worker` can do.
+    """
     if any(new.file_ids or new.tags or new.unique_key or new.run_at or new.ttl_seconds for new in jobs):
         raise ValueError("a batch is of jobs that are due at once, without files, tags, unique key and time to live")
     if jobs:
