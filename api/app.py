@@ -18,6 +18,7 @@ from api.routes import (
     docs,
     email_templates,
     emails,
+    events,
     file_content,
     files,
     health,
@@ -81,6 +82,7 @@ def _add_routes(app: FastAPI, resources: Resources) -> None:
     app.include_router(suppressions.router)
     app.include_router(unsubscribe.router)
     app.include_router(jobs.router)
+    app.include_router(events.router)
     app.include_router(stream_tickets.router)
     app.include_router(files.router)
     app.include_router(file_content.router)

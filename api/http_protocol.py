@@ -9,6 +9,8 @@ from typing import cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEADERS_SECONDS = 20.0
+ABORT = "jobyard.abort"
+"""The extension of ASGI, and in it the function, that cuts a connection."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -27,6 +29,11 @@ class HttpProtocol(HttpToolsProtocol):
         if self._headers_timer is None and (cycle is None or cycle.response_complete):
             self._expect_headers()
         super().data_received(data)
+
+    def on_message_begin(self) -> None:
+        """Begin to read a request, whose application may cut the connection whatever is still unsent."""
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
 
     def on_headers_complete(self) -> None:
         """Begin a request; its body has limits of its own."""

@@ -22,8 +22,9 @@ MOST_BYTES_WAITING = 16 * 1024 * 1024
 ENDED_REMEMBERED = 1024
 """Late news may still come of so many jobs that have ended; of older ones none is expected."""
 
-Reason = Literal["stopping", "gone", "slow", "disconnected"]
-"""Why a feed was let go: the server stops, its one job is no more, too much waited, the client went away."""
+Reason = Literal["stopping", "gone", "slow", "disconnected", "unavailable"]
+"""Why a feed was let go: the server stops, its one job is no more, too much waited, the client went away, the ledger
+did."""
 
 
 class Watching(Protocol):
@@ -153,6 +154,10 @@ class Feed:
                 return []
             self._news.clear()
             await self._news.wait()
+        return self.take_waiting()
+
+    def take_waiting(self) -> list[Frame]:
+        """Give the frames that wait, if any do."""
         taken = [frame for frames in self._waiting.values() for frame in frames]
         self._waiting.clear()
         self._bytes = 0

@@ -1,6 +1,6 @@
 """Snapshots: what a stream tells before it tells of changes. Open the feed first, then read, then `put`."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -33,7 +33,7 @@ async def read_jobs(resources: Resources, owner_id: UUID, job_ids: Sequence[UUID
 
 async def read_live_jobs(
     resources: Resources, owner_id: UUID, kinds: Sequence[str], tags: Sequence[str], limit: int
-) -> AsyncIterator[list[Frame]]:
+) -> AsyncGenerator[list[Frame]]:
     """Read an owner's jobs that are not done, newest first, of any of these kinds, with all of these tags.
 
     They come a hundred at a time, so that a client that reads slowly is not read for in vain; no connection is held in
