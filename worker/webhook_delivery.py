@@ -12,13 +12,13 @@ from shared.job_context import JobContext
 from shared.job_outcome import Fail, Retry, Snooze
 from shared.webhook_signing import headers
 from worker.handler_database import database_of_this_loop
-from worker.webhook_ledger import REFUSED, Attempt, Pending, WebhookLedger
+from worker.webhook_ledger import ASKED_TO_WAIT, REFUSED, Attempt, Pending, WebhookLedger
 from worker.webhook_request import Answer, NotAnswered, post
 from worker.webhook_schedule import MOST_ATTEMPTS, parse_retry_after, pause_after, spread
 
 logger = logging.getLogger(__name__)
 
-_USER_AGENT = "Jobyard-Webhooks/1.0"
+_USER_AGENT = "Jobyard/1"
 _GONE = 410
 _ASKING_FOR_TIME = frozenset((429, 503))
 _UNAVAILABLE = frozenset((429, 502, 503, 504))
@@ -76,6 +76,8 @@ async def _fail(
 ) -> Retry | Fail:
     number = pending.attempts + 1
     retry_after = parse_retry_after(answer.retry_after) if answer and answer.status in _ASKING_FOR_TIME else None
+    if retry_after is not None:
+        word = ASKED_TO_WAIT
     delay = pause_after(number, retry_after)
     last = word == "gone" or number >= MOST_ATTEMPTS or context.is_last_attempt
     made = Attempt(number, pending.url, answer and answer.status, answer and answer.text, word)

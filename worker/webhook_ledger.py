@@ -20,6 +20,8 @@ from worker.handler_database import HandlerDatabase
 
 REFUSED: LiteralString = "http_error"
 """The error of a delivery that its receiver itself did not take; others say that nobody was there to take it."""
+ASKED_TO_WAIT: LiteralString = "asked_to_wait"
+"""The error of a delivery whose receiver said when to come again."""
 
 # A delivery that was refused keeps later ones of its subject waiting for 3 attempts (5 minutes), one that nobody was
 # there to take for 5 (two and a half hours).
@@ -81,7 +83,7 @@ WITH {_MINE}, cancelled AS (
 SELECT EXISTS (SELECT FROM mine), true
 """
 
-# What waited for this one, or for its endpoint to come back, is due now. Refused ones keep their schedule.
+# What waited for this one, or for its endpoint to come back, is due now; what was refused or asked to wait is not.
 _DELIVERED: LiteralString = f"""
 WITH {_MINE}, delivered AS (
     UPDATE webhook_deliveries d SET
@@ -101,7 +103,8 @@ WITH {_MINE}, delivered AS (
         SELECT job.id FROM delivered d JOIN webhook_deliveries o ON o.endpoint_id = d.endpoint_id AND o.id <> d.id
         JOIN jobs job ON job.id = o.job_id
         WHERE o.state = 'pending' AND job.state = 'retrying' AND job.run_at > clock_timestamp()
-          AND (o.subject_id = d.subject_id OR (%(rested)s AND o.error IS DISTINCT FROM '{REFUSED}'))
+          AND (o.subject_id = d.subject_id
+               OR (%(rested)s AND coalesce(o.error, '') NOT IN ('{REFUSED}', '{ASKED_TO_WAIT}')))
         ORDER BY job.id LIMIT 2000 FOR NO KEY UPDATE OF job SKIP LOCKED
     ) RETURNING id
 ), retimed AS (
@@ -128,7 +131,8 @@ WITH {_MINE}, failed AS (
         failures = e.failures + 1,
         failing_since = coalesce(e.failing_since, clock_timestamp()),
         resting_until = greatest(
-            clock_timestamp() + least(%(retry_after)s::interval, interval '5 min'),
+            CASE WHEN %(retry_after)s::interval IS NOT NULL
+                 THEN clock_timestamp() + least(%(retry_after)s, interval '5 min') END,
             CASE WHEN e.failures >= 2
                  THEN clock_timestamp() + least(interval '5 min', interval '5 s' * 2.0 ^ least(e.failures - 2, 10)) END
         ),
