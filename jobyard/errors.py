@@ -100,14 +100,18 @@ class ServerFailed(ServerError):
 
 
 class ConnectionFailed(JobyardError):
-    """Is raised when no answer came, after all retries; `sent` says whether the request may have arrived."""
+    """Is raised when no answer came, after all retries.
+
+    `sent` says whether the request may have arrived, `timed_out` whether it was waited for in vain.
+    """
 
     code = "connection_failed"
     title = "No answer"
 
-    def __init__(self, detail: str, *, sent: bool) -> None:
+    def __init__(self, detail: str, *, sent: bool, timed_out: bool = False) -> None:
         super().__init__(detail)
         self.sent = sent
+        self.timed_out = timed_out
 
 
 class AnswerNotValid(JobyardError):
