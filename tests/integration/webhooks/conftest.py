@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, LiteralString
 from uuid import UUID
 
 import psycopg
@@ -27,10 +28,11 @@ Row = dict[str, Any]
 
 LOOPBACK_NETWORKS = ["127.0.0.0/8", "::1/128"]
 _INSERT_ENDPOINT = "INSERT INTO webhook_endpoints (id, owner_id, url, events, secret) VALUES (%s, %s, %s, %s, %s)"
-_TIME_MOVES = """
-UPDATE jobs SET run_at = run_at - %(step)s WHERE state = 'retrying';
-UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at - %(step)s,
-    last_attempt_at = last_attempt_at - %(step)s;
+_MOVE_JOBS = "UPDATE jobs SET run_at = run_at - %(step)s WHERE state = 'retrying'"
+_MOVE_DELIVERIES = """
+UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at - %(step)s, last_attempt_at = last_attempt_at - %(step)s
+"""
+_MOVE_ENDPOINTS = """
 UPDATE webhook_endpoints SET resting_until = resting_until - %(step)s, failing_since = failing_since - %(step)s,
     previous_secret_until = previous_secret_until - %(step)s
 """
@@ -58,9 +60,11 @@ class Desk:
         """Make a job: an event."""
         return factories.enqueue(self.database, factories.new_job(self.kinds["test.echo"], self.owner.id, **options))
 
-    def run(self, job_id: UUID) -> None:
-        """Run a job of that kind: two events."""
-        factories.run_job(self.runner, self.database, self.kinds["test.echo"], job_id)
+    def run(self, *job_ids: UUID) -> None:
+        """Run jobs of that kind: two events each."""
+        due = factories.dispatch(self.database, "default")
+        for job_id in job_ids:
+            self.runner.run(self.kinds["test.echo"], str(job_id), due[job_id])
 
     def fan_out(self) -> int:
         """Make jobs of a batch of events."""
@@ -83,15 +87,13 @@ class Desk:
 
     def move_time(self, **step: float) -> None:
         """Let time pass, in the ledger alone."""
-        for statement in _TIME_MOVES.split(";"):
-            self.database.execute(
-                statement.replace("%(step)s", f"interval '{' '.join(f'{n} {unit}' for unit, n in step.items())}'")
-            )
+        for statement in (_MOVE_JOBS, _MOVE_DELIVERIES, _MOVE_ENDPOINTS):
+            self.database.execute(statement, {"step": timedelta(**step)})
 
-    def rows(self, table: str = "webhook_deliveries") -> list[Row]:
+    def rows(self, table: LiteralString = "webhook_deliveries") -> list[Row]:
         """Read a table, oldest first."""
         with self.database.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()  # noqa: S608 - a literal of a test
+            return cursor.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()  # noqa: S608 - a literal
 
     def delivery(self) -> Row:
         """Read the only delivery."""
