@@ -16,6 +16,8 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
+from api.broadcast_room import CHANNEL as BROADCAST_CHANNEL
+from api.broadcast_room import Broadcast, BroadcastRoom
 from api.job_frames import frame_of_json
 from api.ledger_look import LedgerLook
 from api.watched import Watched
@@ -47,10 +49,11 @@ MESSAGES_AT_ONCE = 500
 class ChangeChannel:
     """Hears of changes and tells of them; with Redis away it tries again, and nothing is waited for meanwhile."""
 
-    def __init__(self, settings: Settings, watched: Watched, look: LedgerLook) -> None:
+    def __init__(self, settings: Settings, watched: Watched, look: LedgerLook, room: BroadcastRoom) -> None:
         self._retention = settings.job_retention
         self._watched = watched
         self._look = look
+        self._room = room
         self._name = uuid4().hex
         self._interest: dict[UUID, float] = {}
         self._unsent: deque[tuple[str, bytes]] = deque(maxlen=MOST_UNSENT)
@@ -67,6 +70,11 @@ class ChangeChannel:
     def tell_rows(self, rows: Iterable[JobRow]) -> None:
         """Tell other processes that jobs now are as these rows say."""
         self._unsent.extend((CHANNEL, encode_event(row, self._retention)) for row in rows)
+        self._to_send.set()
+
+    def tell_broadcast(self, broadcast: Broadcast) -> None:
+        """Tell other processes what an operator tells everybody."""
+        self._unsent.append((BROADCAST_CHANNEL, broadcast.model_dump_json().encode()))
         self._to_send.set()
 
     def tell_news(self, owner_id: UUID) -> None:
@@ -99,7 +107,7 @@ class ChangeChannel:
         while True:
             try:
                 async with self._redis.pubsub() as subscription:
-                    await subscription.subscribe(CHANNEL, NEWS_CHANNEL, INTEREST_CHANNEL)
+                    await subscription.subscribe(CHANNEL, NEWS_CHANNEL, INTEREST_CHANNEL, BROADCAST_CHANNEL)
                     await self._listen(subscription)
             except (RedisError, OSError) as error:
                 logger.warning("no hints, those who wait read the ledger: %s", type(error).__name__)
@@ -118,6 +126,8 @@ class ChangeChannel:
         try:
             if channel == CHANNEL.encode():
                 self._hear_change(message)
+            elif channel == BROADCAST_CHANNEL.encode():
+                self._room.hint(message)
             else:
                 sender, owner_ids = decode_owners(message)
                 if sender != self._name:

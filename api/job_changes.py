@@ -14,6 +14,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from api.broadcast_room import Broadcast, BroadcastRoom
 from api.change_channel import ChangeChannel
 from api.job_feeds import Feed
 from api.job_frames import frame_of
@@ -30,7 +31,9 @@ class JobChanges:
         self._retention = settings.job_retention
         self.watched = Watched()
         self._look = LedgerLook(self.watched, ledger, self._retention)
-        self._channel = ChangeChannel(settings, self.watched, self._look)
+        self.broadcasts = BroadcastRoom()
+        self._channel = ChangeChannel(settings, self.watched, self._look, self.broadcasts)
+        self._ledger = ledger
         self.stopping = asyncio.Event()
 
     @contextlib.contextmanager
@@ -70,6 +73,11 @@ class JobChanges:
             self._look.look_soon(owner_id=owner_id)
         self._channel.tell_news(owner_id)
 
+    def announce_broadcast(self, broadcast: Broadcast) -> None:
+        """Tell every open WebSocket, in all processes, what an operator says; call it after the commit."""
+        self.broadcasts.tell(broadcast)
+        self._channel.tell_broadcast(broadcast)
+
     def stop(self) -> None:
         """Let all feeds go, those to come included."""
         self.stopping.set()
@@ -83,6 +91,7 @@ class JobChanges:
             self._channel.renew_interest_for_ever(),
             self._look.look_for_ever(),
             self._look.follow_news(),
+            self.broadcasts.look_for_ever(self._ledger),
         ]
 
     async def close(self) -> None:

@@ -1,13 +1,15 @@
-"""`/v1/admin`: queues, workers, quotas and the clean-up, for operators."""
+"""`/v1/admin`: queues, workers, quotas, broadcasts and the clean-up, for operators."""
 
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from api import queues, quotas, workers
+from api import broadcasts, queues, quotas, workers
+from api.broadcast_room import Broadcast
+from api.broadcasts import BroadcastBody
 from api.deps import OperatorDep, ResourcesDep
 from api.file_cleaning import CleanBody, enqueue_clean
-from api.idempotency_key import JsonKeyDep
+from api.idempotency_key import REPLAYED_HEADER, JsonKeyDep
 from api.job_openapi import JOB_RESPONSES
 from api.job_responses import WaitDep
 from api.problems import problems
@@ -16,6 +18,9 @@ from api.quotas import QuotaBody, UserQuota
 from api.workers import WorkerList
 
 router = APIRouter(prefix="/v1/admin", tags=["admin"])
+
+
+_BROADCAST = {"description": "Written down; it is being told.", "headers": REPLAYED_HEADER}
 
 
 @router.get("/queues", responses=problems(401, 403))
@@ -48,6 +53,16 @@ async def clean_files(
 ) -> Response:
     """Clean up everybody's files now, as the schedule does; or tell what would be deleted. This is a job of yours."""
     return await enqueue_clean(resources, operator.user_id, body, wait, key)
+
+
+@router.post(
+    "/broadcast", status_code=202, response_model=Broadcast, responses={202: _BROADCAST} | problems(401, 403, 409)
+)
+async def send_broadcast(
+    operator: OperatorDep, resources: ResourcesDep, body: BroadcastBody, key: JsonKeyDep
+) -> Response:
+    """Tell everybody who has a WebSocket open, within a second at most. It is not kept for those who come later."""
+    return await broadcasts.send_broadcast(resources, operator.user_id, body, key)
 
 
 @router.get("/users/{user_id}/quota", responses=problems(401, 403, 404))
