@@ -7,7 +7,7 @@ import asyncio
 import json
 import ssl
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
@@ -60,6 +60,18 @@ async def close(_: Received, __: asyncio.StreamWriter) -> None:
     """Close the connection without an answer."""
 
 
+def raw(parts: Callable[[], Iterable[bytes]], pause: float = 0.0) -> Script:
+    """Send these bytes, with a pause after each part."""
+
+    async def write(_: Received, writer: asyncio.StreamWriter) -> None:
+        for part in parts():
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(pause)
+
+    return write
+
+
 def endless(body_bytes: int, sent: list[int]) -> Script:
     """Answer 200 with a body of so many bytes; `sent` gets how many of them went out."""
 
@@ -93,11 +105,12 @@ def dribble(start: bytes, seconds: float) -> Script:
 class WebhookReceiver:
     """Listens on a port of its own, in a thread. `script` decides on each request; `on_received` is told first."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = LOOPBACK, port: int = 0) -> None:
         self.received: list[Received] = []
         self.script: Script = answer()
         self.on_received: Callable[[Received], None] = lambda _: None
-        self.port = 0
+        self.port = port
+        self._host = host
         self._tls = tls
         self._changed = threading.Condition()
         self._loop = asyncio.new_event_loop()
@@ -116,9 +129,9 @@ class WebhookReceiver:
         self._thread.join(PATIENCE_SECONDS)
         self._loop.close()
 
-    def url(self, path: str = "/hooks", host: str = LOOPBACK) -> str:
-        """Give a URL that leads here."""
-        return f"{'http' if self._tls is None else 'https'}://{host}:{self.port}{path}"
+    def url(self, path: str = "/hooks", host: str | None = None) -> str:
+        """Give a URL that leads here, if its host does."""
+        return f"{'http' if self._tls is None else 'https'}://{host or self._host}:{self.port}{path}"
 
     def open(self) -> None:
         """Listen, on the same port as before."""
@@ -136,7 +149,7 @@ class WebhookReceiver:
             return list(self.received)
 
     async def _listen(self) -> asyncio.Server:
-        return await asyncio.start_server(self._serve, LOOPBACK, self.port, ssl=self._tls, reuse_address=True)
+        return await asyncio.start_server(self._serve, self._host, self.port, ssl=self._tls, reuse_address=True)
 
     async def _drop_all(self) -> None:
         if self._server is not None:
