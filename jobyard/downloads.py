@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from jobyard.contents import Meter
-from jobyard.errors import ConnectionFailed, ContentMismatch, Unavailable
+from jobyard.errors import ContentMismatch
 from jobyard.exchange import Id, ask_open, get, read_as, segment
-from jobyard.flows import Flow, Request, close, read_piece, sleep, work
+from jobyard.flows import Flow, Request, close, read_piece, work
 from jobyard.models import File, Progress
-from jobyard.retries import pause
+from jobyard.retries import AWAY, rest
 from jobyard.session import Session
 
 _PARTIAL = 206
@@ -79,11 +79,11 @@ def _copy(session: Session, file: File, stream: BinaryIO, meter: Meter) -> Flow[
         before = target.received
         try:
             yield from _copy_rest(session, file, target)
-        except (ConnectionFailed, Unavailable) as error:
+        except AWAY as error:
             failures = 0 if target.received > before else failures + 1
             if failures > session.retries:
                 raise
-            yield from sleep(pause(failures, error.retry_after))
+            yield from rest(error, failures)
         else:
             break
     yield from work(target.write)
@@ -97,7 +97,7 @@ def _copy_rest(session: Session, file: File, target: _Target) -> Flow[None]:
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": f'"{file.sha256}"'}
     opened = yield from ask_open(
-        session, Request(method="GET", path=f"/v1/files/{segment(file.id)}/content", headers=headers)
+        session, Request(method="GET", path=f"/v1/files/{segment(file.id)}/content", headers=headers), retries=0
     )
     # Something between may have dropped the Range: then what is here already comes again.
     skip = start if opened.status != _PARTIAL else 0

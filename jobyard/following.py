@@ -15,16 +15,14 @@ from jobyard.errors import (
     InvalidInput,
     JobyardError,
     NotFound,
-    RateLimited,
     ServerFailed,
-    Unavailable,
     WaitTimeout,
 )
 from jobyard.exchange import ask, ask_open, read_as, segment
 from jobyard.flows import Flow, Item, Opened, Query, Request, Stream, close, each, read_piece, sleep
 from jobyard.models import Job
 from jobyard.reading import read
-from jobyard.retries import pause, retry_after
+from jobyard.retries import AWAY, LONGEST_RETRY_AFTER_SECONDS, pause, retry_after
 from jobyard.session import Session
 from jobyard.sse import EventReader, SentEvent
 
@@ -36,7 +34,6 @@ LONGEST_POLL_SECONDS = 25
 PATIENCE_SECONDS = 300.0
 """For so long a server may be away while a job is followed without a time limit."""
 
-AWAY = (ConnectionFailed, Unavailable, RateLimited)
 _STREAM_TRIES = 3
 _SHORT_STREAM_SECONDS = 1.0
 _SHORT_POLL_SECONDS = 1.0
@@ -91,7 +88,10 @@ class Followed:
 
     def rest(self, error: JobyardError) -> Flow[None]:
         """Pause after a failure; raises it when the server has been away for too long."""
-        if self._ends == float("inf") and time.monotonic() - self._answered > PATIENCE_SECONDS:
+        away = time.monotonic() - self._answered
+        if self._timeout is None and (
+            away > PATIENCE_SECONDS or (error.retry_after or 0.0) > LONGEST_RETRY_AFTER_SECONDS
+        ):
             raise error
         seconds = pause(self._failures, error.retry_after)
         self._failures += 1

@@ -10,7 +10,16 @@ from http import HTTPStatus
 from typing import Any, cast
 from uuid import uuid4
 
-from jobyard.errors import AnswerNotValid, ConnectionFailed, InputProblem, JobyardError, ServerError, class_of
+from jobyard.errors import (
+    AnswerNotValid,
+    ConnectionFailed,
+    InputProblem,
+    JobyardError,
+    RateLimited,
+    ServerError,
+    Unavailable,
+    class_of,
+)
 from jobyard.flows import Answer, Body, Flow, Open, Opened, Request, Send, sleep
 
 FIRST_PAUSE_SECONDS = 0.5
@@ -19,6 +28,9 @@ LONGEST_RETRY_AFTER_SECONDS = 120.0
 """A server that asks for more is not waited for; the error says how long it asked for."""
 
 KEY_HEADER = "Idempotency-Key"
+
+AWAY = (ConnectionFailed, Unavailable, RateLimited)
+"""What a server that is away for a while, or has too much to do, looks like."""
 
 _REPEATED = {423, 429, 502, 503, 504}
 _REFUSED_UNDONE = {429, 503}
@@ -48,8 +60,15 @@ def persist(request: Request, step: type[Send] | type[Open], retries: int) -> Fl
             failure = error_of(answer)
         if attempt >= retries or not _may_repeat(request, failure):
             raise failure
-        yield from sleep(pause(attempt, failure.retry_after))
+        yield from rest(failure, attempt)
         attempt += 1
+
+
+def rest(failure: JobyardError, attempt: int) -> Flow[None]:
+    """Pause after a failure, after so many before; raises it when the server asks for more than is waited."""
+    if (failure.retry_after or 0.0) > LONGEST_RETRY_AFTER_SECONDS:
+        raise failure
+    yield from sleep(pause(attempt, failure.retry_after))
 
 
 def pause(attempt: int, retry_after: float | None = None) -> float:
@@ -102,8 +121,6 @@ def _may_repeat(request: Request, failure: JobyardError) -> bool:
     again = request.repeatable and not (isinstance(request.body, Body) and not request.body.repeatable)
     if isinstance(failure, ConnectionFailed):
         return again or not failure.sent
-    if (failure.retry_after or 0.0) > LONGEST_RETRY_AFTER_SECONDS:
-        return False
     if isinstance(failure, ServerError) and failure.code in _BUSY_CODES:
         return again
     return failure.status in (_REPEATED if again else _REFUSED_UNDONE) and _can_rewind(request)

@@ -6,11 +6,11 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from jobyard.contents import Meter, Source, form_of
-from jobyard.errors import AnswerNotValid, Conflict, ConnectionFailed, JobyardError, Unavailable, UploadInterrupted
+from jobyard.errors import AnswerNotValid, Conflict, JobyardError, UploadInterrupted
 from jobyard.exchange import ask, get, read_as, segment
-from jobyard.flows import Answer, Body, Flow, Query, Request, sleep
+from jobyard.flows import Answer, Body, Flow, Query, Request
 from jobyard.models import File, Progress, Upload
-from jobyard.retries import pause, with_key
+from jobyard.retries import AWAY, rest, with_key
 from jobyard.session import Session
 
 PIECE_BYTES = 16 * 1024 * 1024
@@ -109,7 +109,7 @@ def send_rest(session: Session, source: Source, upload: Upload, on_progress: OnP
     path = path_of(session, upload.url)
     try:
         yield from _send_pieces(session, source, upload, path, Meter(on_progress, upload.size, upload.url))
-    except (ConnectionFailed, Unavailable) as error:
+    except AWAY as error:
         raise UploadInterrupted(f"The upload broke off: {error}", url=upload.url) from error
     return read_as(File, (yield from get(session, f"/v1/files/{path.rpartition('/')[2]}")))
 
@@ -123,10 +123,10 @@ def _send_pieces(session: Session, source: Source, upload: Upload, path: str, me
             offset = yield from _send_piece(session, source, offset, path, meter)
             failures = 0
             continue
-        except (ConnectionFailed, Unavailable, Conflict) as error:
+        except (*AWAY, Conflict) as error:
             if not _may_go_on(error) or failures >= session.retries:
                 raise
-            yield from sleep(pause(failures, error.retry_after))
+            yield from rest(error, failures)
         there = (yield from read_upload(session, upload.url)).offset
         failures = 0 if there > offset else failures + 1
         offset = there
@@ -147,7 +147,7 @@ def _send_piece(session: Session, source: Source, offset: int, path: str, meter:
         read_seconds=max(session.timeout, _FINISH_SECONDS),
         repeatable=False,
     )
-    answer = yield from ask(session, request)
+    answer = yield from ask(session, request, retries=0)
     return _number(answer, "Upload-Offset")
 
 

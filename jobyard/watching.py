@@ -6,11 +6,10 @@ before, the others have ended meanwhile, and are asked for by their ids.
 
 from collections.abc import Iterable, Sequence
 
-from jobyard.errors import ConnectionFailed, JobyardError
+from jobyard.errors import ConnectionFailed
 from jobyard.exchange import pages, query_of
-from jobyard.flows import Flow, Item, Opened, Query, Stream, close, each, read_piece, sleep
+from jobyard.flows import Item, Opened, Query, Stream, close, each, read_piece, sleep
 from jobyard.following import (
-    AWAY,
     FIRST_SECONDS,
     SILENCE_SECONDS,
     StreamNotUsable,
@@ -19,13 +18,15 @@ from jobyard.following import (
     open_stream,
 )
 from jobyard.models import Job
-from jobyard.retries import pause
+from jobyard.retries import AWAY, pause, rest
 from jobyard.session import Session
 from jobyard.sse import EventReader
 
 LOOK_SECONDS = 2.0
 LIVE = ("scheduled", "queued", "running", "retrying")
 
+MOST_FAILURES = 30
+"""One after the other, with pauses of up to 20 s: a server that is away for longer is not waited for."""
 _MOST_IDS = 100
 
 
@@ -61,14 +62,10 @@ def watch(session: Session, kinds: Sequence[str], tags: Sequence[str]) -> Stream
         except StreamNotUsable:
             """From now on by asking."""
         except AWAY as error:
-            yield from _rest(error, failures, session.retries)
+            if failures >= MOST_FAILURES:
+                raise
+            yield from rest(error, failures)
             failures += 1
-
-
-def _rest(error: JobyardError, failures: int, most: int) -> Flow[None]:
-    if failures > most + 5:
-        raise error
-    yield from sleep(pause(failures, error.retry_after))
 
 
 def _by_stream(session: Session, query: Query, seen: Seen) -> Stream[Job]:

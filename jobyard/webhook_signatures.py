@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 
-from jobyard.errors import WebhookNotValid
+from jobyard.errors import AnswerNotValid, WebhookNotValid
 from jobyard.reading import read
 from jobyard.webhook_models import Event
 
@@ -37,7 +37,7 @@ def verify_webhook(
         raise WebhookNotValid("No signature of the webhook fits the secret.")
     try:
         return read(Event, json.loads(body))
-    except ValueError as error:
+    except (ValueError, AnswerNotValid) as error:
         raise WebhookNotValid("The webhook has no event in it.") from error
 
 
