@@ -34,6 +34,7 @@ from api.routes import (
     unsubscribe,
     uploads,
     users,
+    web_socket,
     webhooks,
 )
 from api.tus_headers import EXPOSED_HEADERS as TUS_HEADERS
@@ -84,6 +85,7 @@ def _add_routes(app: FastAPI, resources: Resources) -> None:
     app.include_router(jobs.router)
     app.include_router(events.router)
     app.include_router(stream_tickets.router)
+    app.include_router(web_socket.router)
     app.include_router(files.router)
     app.include_router(file_content.router)
     app.include_router(uploads.router)

@@ -18,6 +18,7 @@ _FIRST_OPEN = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _LIVE = f"""
 SELECT {COLUMNS} FROM jobs
 WHERE owner_id = %(owner_id)s AND finished_at IS NULL AND tags @> %(tags)s::text[]
+  AND (%(any_tag)s::text[] = '{{}}' OR tags && %(any_tag)s)
   AND CASE WHEN %(kinds)s::text[] = '{{}}' THEN NOT silent ELSE kind = ANY(%(kinds)s) END
   AND (%(before)s::timestamptz IS NULL OR (created_at, id) < (%(before)s, %(before_id)s))
 ORDER BY created_at DESC, id DESC LIMIT %(limit)s
@@ -32,19 +33,26 @@ async def read_jobs(resources: Resources, owner_id: UUID, job_ids: Sequence[UUID
 
 
 async def read_live_jobs(
-    resources: Resources, owner_id: UUID, kinds: Sequence[str], tags: Sequence[str], limit: int
+    resources: Resources,
+    owner_id: UUID,
+    kinds: Sequence[str],
+    tags: Sequence[str],
+    limit: int,
+    *,
+    any_tag: Sequence[str] = (),
 ) -> AsyncGenerator[list[Frame]]:
     """Read an owner's jobs that are not done, newest first, of any of these kinds, with all of these tags.
 
-    They come a hundred at a time, so that a client that reads slowly is not read for in vain; no connection is held in
-    between. Without kinds, silent jobs are left out. Looks of the owner's feeds begin here.
+    With `any_tag` each has one of those, too. Without kinds, silent jobs are left out. They come a hundred at a time so
+    that a client that reads slowly is not read for in vain; no connection is held in between. Looks of the owner's
+    feeds begin here.
     """
     async with resources.ledger.connection() as connection, connection.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(_FIRST_OPEN)
         transaction: int | None = await cursor.fetchone()
     if transaction is not None:
         resources.changes.watched.note_since(owner_id, transaction)
-    given: dict[str, Any] = {"owner_id": owner_id, "kinds": list(kinds), "tags": list(tags)}
+    given: dict[str, Any] = {"owner_id": owner_id, "kinds": list(kinds), "tags": list(tags), "any_tag": list(any_tag)}
     place: tuple[datetime | None, UUID | None] = None, None
     while limit > 0:
         rows = await _read_live(resources, given, place, min(limit, LIVE_AT_ONCE))

@@ -22,6 +22,7 @@ from api.storage_calls import StorageCalls
 from api.stream_places import StreamPlaces
 from api.tokens import TokenReader
 from api.turns import Turns
+from api.unauthenticated import Unauthenticated
 from api.unsubscribe_links import UnsubscribeLinks
 from shared.database import CONNECT_TIMEOUT_SECONDS, make_async_engine, web_connection_options
 from shared.job_kind import JobKind, load_job_kinds
@@ -58,6 +59,7 @@ class Resources:
     sessions: async_sessionmaker[AsyncSession]
     changes: JobChanges
     stream_places: StreamPlaces
+    unauthenticated: Unauthenticated
     nudger: Nudger
     finishing: Turns
 
@@ -102,6 +104,7 @@ def make_resources(settings: Settings) -> Resources:
         sessions=async_sessionmaker(engine, expire_on_commit=False),
         changes=JobChanges(settings, ledger),
         stream_places=StreamPlaces(settings),
+        unauthenticated=Unauthenticated(),
         nudger=Nudger(ledger),
         finishing=Turns(UPLOADS_FINISHING),
     )
