@@ -42,6 +42,10 @@ class StreamPlaces:
             raise TooManyStreams(detail, headers={"Retry-After": RETRY_AFTER_SECONDS})
         self._taken[owner_id] += 1
 
+    def count(self, owner_id: UUID) -> int:
+        """Count an owner's open streams."""
+        return self._taken[owner_id]
+
     def give_back(self, owner_id: UUID) -> None:
         """Give a place back."""
         self._taken[owner_id] -= 1

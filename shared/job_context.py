@@ -115,3 +115,10 @@ class JobContext(Protocol):
     def enqueue(self, kind: str, job_input: dict[str, Any]) -> UUID:
         """Register a follow-up job, which comes to be together with this job's success."""
         ...
+
+    def announce_changes(self) -> None:
+        """Tell those who watch the owner's jobs that others than this one have changed; call it after the commit.
+
+        It is a hint: what is not told they find a second later.
+        """
+        ...

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from shared.errors import StorageUnavailable
 from shared.ids import new_id
 from shared.job_context import OutputFile
+from shared.job_events import EventPublisher
 from shared.job_kind import JobKind
 from shared.job_outcome import Cancelled, Fail
 from shared.job_queue import NewJob, job_of
@@ -71,8 +72,10 @@ class AttemptContext:
         heartbeat: Heartbeat,
         watch: Watch,
         kinds: dict[str, JobKind],
+        events: EventPublisher,
     ) -> None:
         self._held = held
+        self._events = events
         self.storage = storage
         self._engine = engine
         self._heartbeat = heartbeat
@@ -202,6 +205,10 @@ class AttemptContext:
         )
         self.follow_ups.append(new)
         return new.id
+
+    def announce_changes(self) -> None:
+        """Tell those who watch the owner's jobs that some have changed."""
+        self._events.publish_news(self.owner_id)
 
 
 @contextmanager

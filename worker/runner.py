@@ -80,7 +80,7 @@ class Runner:
             raise Ignore
         watch = child.heartbeat.watch(held, interruptible=kind.interruptible)
         context = AttemptContext(
-            held, self._settings, child.storage, child.engine, child.heartbeat, watch, self._kinds
+            held, self._settings, child.storage, child.engine, child.heartbeat, watch, self._kinds, child.events
         )  # fmt: skip
         try:
             self._attempt(child, kind, held, context)
@@ -113,6 +113,8 @@ class Runner:
             if ending.state != JobState.SUCCEEDED:
                 raise AttemptLost
             child.events.publish([ending])
+            if context.follow_ups:
+                context.announce_changes()
             if context.follow_ups or _frees_a_place(kind, held):
                 child.nudge()
 

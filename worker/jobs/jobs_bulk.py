@@ -81,6 +81,8 @@ def _change_batches(job_input: JobsBulkInput, context: JobContext, change: Chang
         if done and job_input.action == "retry":
             with context.session() as session:
                 session.execute(text(NUDGE))
+        if done and job_input.action != "purge":
+            context.announce_changes()
         yield len(page), done
         if len(page) < job_input.batch_size:
             return

@@ -1,0 +1,44 @@
+"""What the tests of streams share: the application behind a real server, and jobs that change without a message."""
+
+from collections.abc import Iterator
+
+import httpx2
+import psycopg
+import pytest
+from fastapi import FastAPI
+
+from api import ledger_look
+from tests.app_server import AppServer, serving
+
+
+@pytest.fixture
+def server(app: FastAPI) -> Iterator[AppServer]:
+    """Serve the test's application."""
+    with serving(app) as server:
+        yield server
+
+
+@pytest.fixture
+def http(server: AppServer) -> Iterator[httpx2.Client]:
+    """Open a client of that server."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into the ledger more often than a second, to save time."""
+    monkeypatch.setattr(ledger_look, "LEDGER_SECONDS", 0.1)
+
+
+@pytest.fixture
+def never_looking(monkeypatch: pytest.MonkeyPatch, looking_often: None) -> None:  # noqa: ARG001 - after it
+    """Take the look of every second away, so that only messages tell of changes."""
+    monkeypatch.setattr(ledger_look, "LEDGER_SECONDS", 3600.0)
+
+
+def change(database: psycopg.Connection, job_id: str, **columns: object) -> None:
+    """Change a job's row as a worker would, without telling anybody."""
+    names = ", ".join(f"{name} = %({name})s" for name in columns)
+    statement = f"UPDATE jobs SET {names}, version = version + 1 WHERE id = %(id)s"  # noqa: S608 - of this test
+    assert database.execute(statement.encode(), columns | {"id": job_id}).rowcount == 1
