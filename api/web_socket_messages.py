@@ -73,7 +73,7 @@ class Subscribe(_Subscriptions):
     """Asks for jobs, in addition to those asked for before."""
 
     action: Literal["subscribe"]
-    kinds: list[Annotated[str, Field(max_length=100)]] = Field(
+    kinds: list[Annotated[str, Field(max_length=100, pattern=r"^[\w.]+$")]] = Field(
         default_factory=list, max_length=MOST_KINDS, description="With `all`: only of these kinds."
     )
 
