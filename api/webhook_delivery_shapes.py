@@ -28,7 +28,7 @@ _EXAMPLE: JsonDict = {
     "attempts": 1,
     "response_status": 503,
     "response_body": "Back in a minute",
-    "error": "The endpoint answered 503.",
+    "error": "unavailable",
     "last_attempt_at": "2026-11-24T12:00:02Z",
     "next_attempt_at": "2026-11-24T12:00:07Z",
     "delivered_at": None,
@@ -79,7 +79,12 @@ class Delivery(BaseModel):
     attempts: int
     response_status: int | None = Field(description="Of the last attempt; null when there was no answer.")
     response_body: str | None = Field(description="The beginning of the last answer.")
-    error: str | None = Field(description="Why the last attempt failed.")
+    error: str | None = Field(
+        description="Why the last attempt failed, as a word: `timeout`, `connection_refused`, `connection_failed`,"
+        " `dns_error`, `tls_error`, `no_answer`, `address_not_allowed`, `url_not_allowed`, `redirect`, `unavailable`"
+        " (429, 502, 503, 504), `asked_to_wait`, `gone` (410), `http_error` (every other status). Or what ended it"
+        " instead: `endpoint_disabled`, or the code of its job's error."
+    )
     last_attempt_at: datetime | None
     next_attempt_at: datetime | None
     delivered_at: datetime | None
