@@ -15,7 +15,7 @@ from jobyard.jobs import Jobs
 from jobyard.mailings import Mailings, Suppressions, Templates
 from jobyard.models import Account, Limits, Tokens
 from jobyard.pictures import Archives, Images
-from jobyard.session import Session
+from jobyard.session import Renewing, Session
 from jobyard.sync_runner import SyncRunner
 from jobyard.tokens import register, sign_in, sign_out
 from jobyard.transport import Settings
@@ -78,9 +78,10 @@ class Jobyard(Client[SyncRunner]):
     """Speaks with a Jobyard. Threads may share it; close it, or use it in a `with`.
 
     Without `base_url` and `token` these come from the environment: `JOBYARD_URL`, `JOBYARD_TOKEN`. A token is renewed
-    by itself, by the refresh token or else by e-mail and password; `on_tokens` is told of each new pair. `timeout` is
-    in seconds, for each silence of the server. What fails for a while is tried again, up to `retries` times: whatever
-    is posted has a key by which the server does it once.
+    by itself, by the refresh token or else by e-mail and password; `on_tokens` is told of each new pair. Programs that
+    share a sign-in give `renewing`, which keeps them from using one refresh token twice. `timeout` is in seconds, for
+    each silence of the server. What fails for a while is tried again, up to `retries` times: whatever is posted has a
+    key by which the server does it once.
     """
 
     def __init__(
@@ -94,8 +95,9 @@ class Jobyard(Client[SyncRunner]):
         timeout: float = 30.0,
         retries: int = 5,
         on_tokens: Callable[[Tokens], None] | None = None,
+        renewing: Renewing | None = None,
     ) -> None:
-        session = _session(base_url, token, refresh_token, email, password, timeout, retries, on_tokens)
+        session = _session(base_url, token, refresh_token, email, password, timeout, retries, on_tokens, renewing)
         super().__init__(session, SyncRunner(Settings(session.base_url, timeout)))
 
     def close(self) -> None:
@@ -128,8 +130,9 @@ class AsyncJobyard(Client[AsyncRunner]):
         timeout: float = 30.0,
         retries: int = 5,
         on_tokens: Callable[[Tokens], None] | None = None,
+        renewing: Renewing | None = None,
     ) -> None:
-        session = _session(base_url, token, refresh_token, email, password, timeout, retries, on_tokens)
+        session = _session(base_url, token, refresh_token, email, password, timeout, retries, on_tokens, renewing)
         super().__init__(session, AsyncRunner(Settings(session.base_url, timeout)))
 
     async def close(self) -> None:
@@ -154,6 +157,7 @@ def _session(
     timeout: float,
     retries: int,
     on_tokens: Callable[[Tokens], None] | None,
+    renewing: Renewing | None,
 ) -> Session:
     if (email is None) != (password is None):
         raise ValueError("an e-mail address and a password go together")
@@ -167,4 +171,5 @@ def _session(
         email=email,
         password=password,
         on_tokens=on_tokens,
+        renewing=renewing,
     )

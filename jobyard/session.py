@@ -2,12 +2,17 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from urllib.parse import urlsplit
 
 from jobyard.models import Tokens
 
 _MARGIN_SECONDS = 30.0
 """An access token is renewed so long before its end: a large upload must not meet a 401 after its last byte."""
+
+
+Renewing = Callable[[], AbstractContextManager[Tokens | None]]
+"""Keeps other programs from renewing the tokens that they share with this one, and gives the newest."""
 
 
 class Session:
@@ -27,6 +32,7 @@ class Session:
         email: str | None = None,
         password: str | None = None,
         on_tokens: Callable[[Tokens], None] | None = None,
+        renewing: Renewing | None = None,
     ) -> None:
         self.base_url = valid_base_url(base_url)
         self.timeout = timeout
@@ -36,6 +42,7 @@ class Session:
         self.email = email
         self.password = password
         self.streams_work: bool | None = None
+        self.renewing = renewing
         self._on_tokens = on_tokens
         self._ends = float("inf")
 
@@ -50,12 +57,16 @@ class Session:
 
     def keep(self, tokens: Tokens) -> None:
         """Use these tokens from now on, and tell whoever wants to store them."""
+        self.use(tokens)
+        if self._on_tokens is not None:
+            self._on_tokens(tokens)
+
+    def use(self, tokens: Tokens) -> None:
+        """Use these tokens, which are stored already, from now on."""
         self.access_token = tokens.access_token
         self.refresh_token = tokens.refresh_token
         lifetime = float("inf") if tokens.expires_in is None else float(tokens.expires_in)
         self._ends = time.monotonic() + max(lifetime - _MARGIN_SECONDS, lifetime / 2)
-        if self._on_tokens is not None:
-            self._on_tokens(tokens)
 
     def forget(self) -> None:
         """Have no tokens and no password any more."""

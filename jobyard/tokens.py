@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from jobyard.errors import AnswerNotValid, Unauthorized
-from jobyard.flows import Answer, Flow, Request, Send, exclusively
+from jobyard.flows import Answer, Flow, Request, Send, exclusively, work
 from jobyard.models import Account, Tokens
 from jobyard.reading import read
 from jobyard.retries import persist
@@ -49,6 +49,22 @@ def sign_out(session: Session) -> Flow[None]:
 def _renew(session: Session, stale: str | None) -> Flow[bool]:
     if session.access_token != stale:
         return True
+    if session.renewing is None:
+        return (yield from _renew_alone(session))
+    # It may have to wait for another program.
+    scope = session.renewing()
+    newest = yield from work(scope.__enter__)
+    try:
+        if newest is not None:
+            session.use(newest)
+            if newest.access_token != stale and not session.needs_token:
+                return True
+        return (yield from _renew_alone(session))
+    finally:
+        scope.__exit__(None, None, None)
+
+
+def _renew_alone(session: Session) -> Flow[bool]:
     refresh_token, session.refresh_token = session.refresh_token, None
     if refresh_token is not None:
         try:
