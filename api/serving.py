@@ -1,12 +1,14 @@
 """Serving: the application under uvicorn, as the settings say."""
 
 import uvicorn
+from fastapi import FastAPI
 
+from api import web_socket_protocol
 from api.app import create_app
 from api.http_protocol import HttpProtocol
 from api.resources import Resources
 from api.server import Server
-from api.web_socket_protocol import LARGEST_MESSAGE_BYTES, PING_SECONDS, WebSocketProtocol
+from api.web_socket_protocol import LARGEST_MESSAGE_BYTES, WebSocketProtocol
 from shared.settings import get_settings
 
 GRACE_SECONDS = 5
@@ -18,10 +20,16 @@ def main() -> None:
     settings = get_settings()
     app = create_app(settings)
     resources: Resources = app.state.resources
-    config = uvicorn.Config(
+    config = make_config(app, settings.host, settings.port)
+    Server(config, resources.changes).run()
+
+
+def make_config(app: FastAPI, host: str, port: int) -> uvicorn.Config:
+    """Say how an application is served."""
+    return uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
+        host=host,
+        port=port,
         access_log=False,
         log_config=None,
         server_header=False,
@@ -31,9 +39,8 @@ def main() -> None:
         http=HttpProtocol,
         ws=WebSocketProtocol,
         ws_max_size=LARGEST_MESSAGE_BYTES,
-        ws_ping_interval=PING_SECONDS,
-        ws_ping_timeout=PING_SECONDS,
+        ws_ping_interval=web_socket_protocol.PING_SECONDS,
+        ws_ping_timeout=web_socket_protocol.PING_SECONDS,
         # A compressor costs some 100 kB a connection, and lets small messages grow large.
         ws_per_message_deflate=False,
     )
-    Server(config, resources.changes).run()

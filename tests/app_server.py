@@ -14,21 +14,15 @@ import httpx2
 import uvicorn
 from fastapi import FastAPI
 
-from api.http_protocol import HttpProtocol
 from api.server import Server
-from api.web_socket_protocol import LARGEST_MESSAGE_BYTES, WebSocketProtocol
+from api.serving import make_config
 
 DEADLINE_SECONDS = 20
-GRACE_SECONDS = 5
 
 
 class _Server(Server):
     def __init__(self, app: FastAPI) -> None:
-        config = uvicorn.Config(
-            app, http=HttpProtocol, ws=WebSocketProtocol, ws_max_size=LARGEST_MESSAGE_BYTES,
-            log_config=None, access_log=False, timeout_graceful_shutdown=GRACE_SECONDS,
-        )  # fmt: skip
-        super().__init__(config, app.state.resources.changes)
+        super().__init__(make_config(app, "127.0.0.1", 0), app.state.resources.changes)
         self.ready = threading.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
