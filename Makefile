@@ -5,7 +5,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 LOCKED = requirements.txt requirements-local.txt requirements-dev.txt requirements-bench.txt requirements-heic.txt
 export PYTHON
 
-.PHONY: help setup setup-dev demo up migrate test test-faults lint bench soak lock clean
+.PHONY: help setup setup-dev demo up migrate test test-faults lint bench soak wheel lock clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ bench: setup-dev ## Measure beside the rivals (BENCH_ARGS="--quick", or names of
 
 soak: setup-dev ## Run 10,000 jobs while everything is killed, frozen and wiped (SOAK_ARGS="--jobs 500")
 	@$(PYTHON_IN_VENV) -m tests.soak $(SOAK_ARGS)
+
+wheel: setup-dev ## Build the client and its command as a wheel of their own, in var/dist
+	@cd jobyard && ../$(PYTHON_IN_VENV) -m hatchling build -t wheel -d ../var/dist
 
 lock: setup-dev ## Pin the requirements anew, with hashes
 	$(COMPILE) requirements.in -o requirements.txt
