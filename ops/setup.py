@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,7 @@ def _set_up(name: str) -> None:
         _PLACE_FILE.write_bytes(_place())
     _install(requirements)
     _put_checkout_on_path()
+    _make_command()
     _stamp(name).write_text(_fingerprint(name))
 
 
@@ -76,7 +78,7 @@ def _stamp(name: str) -> Path:
 
 
 def _fingerprint(name: str) -> str:
-    parts = [_place(), (_VENV / "pyvenv.cfg").read_bytes()]
+    parts = [_place(), Path(__file__).read_bytes(), (_VENV / "pyvenv.cfg").read_bytes()]
     parts += [(_ROOT / _SETS[each]).read_bytes() for each in _MADE_FROM[name]]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -137,6 +139,14 @@ def _put_checkout_on_path() -> None:
     packages = Path(answer.stdout.strip())
     # Relative, so that it is plain ASCII wherever the checkout is: this file is read in the locale's encoding.
     (packages / "jobyard-checkout.pth").write_text(os.path.relpath(_ROOT, packages.resolve()) + "\n")
+
+
+def _make_command() -> None:
+    """Write `.venv/bin/jobyard`, as pip would if the project were installed."""
+    launcher = _VENV / "bin" / "jobyard"
+    # Not `#!.venv/bin/python`: a shebang takes no blank. -I keeps modules of the working directory out.
+    launcher.write_bytes(b'#!/bin/sh\nexec ' + os.fsencode(shlex.quote(str(_PYTHON))) + b' -I -m jobyard "$@"\n')
+    launcher.chmod(0o755)
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:

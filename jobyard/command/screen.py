@@ -91,7 +91,7 @@ class Screen:
         """Write a table; in a pipe, its rows alone, with tabs between the cells."""
         if not self.is_terminal:
             for row in rows:
-                print("\t".join(_plain_cell(cell) for cell in row), flush=True)  # noqa: T201 - its purpose
+                self.row(row)
             return
         if not rows:
             self.note("nothing to show")
@@ -100,6 +100,10 @@ class Screen:
         for row in rows:
             table.add_row(*map(rich_cell, row))
         self._out.print(table)
+
+    def row(self, row: Sequence[Cell]) -> None:
+        """Write a row without its table, with tabs between the cells."""
+        print("\t".join(map(_plain_cell, row)), flush=True)  # noqa: T201 - its purpose
 
     def facts(self, facts: Mapping[str, Cell]) -> None:
         """Write what is known of one thing, a line for each fact; what is not there is left out."""

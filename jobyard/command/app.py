@@ -1,0 +1,77 @@
+"""The tree of commands, and the program's beginning and end."""
+
+import inspect
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from jobyard._version import __version__
+from jobyard.command import account, archives, completion, files, jobs, mail, pictures, uploading, watching, webhooks
+from jobyard.command.exits import CommandFailed, ExitStatus
+from jobyard.command.interrupts import interrupts
+from jobyard.command.options import begin, declare
+from jobyard.command.problems import report
+from jobyard.command.screen import Screen
+
+PROGRAM = "jobyard"
+
+
+def main() -> int:
+    """Run the command that the program's arguments name and give its exit status."""
+    arguments = sys.argv[1:]
+    interrupts.install()
+    try:
+        status = make_app()(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except typer.TyperException as error:
+        if not (said := error.format_message()):
+            # A group without a command has shown its help instead.
+            return ExitStatus.USAGE
+        wrong = CommandFailed("Wrong use", said, code="usage", status=ExitStatus.USAGE)
+        return report(Screen(json_wanted="--json" in arguments), wrong)
+    except (typer.Abort, KeyboardInterrupt):
+        return ExitStatus.INTERRUPTED
+    return int(status or 0)
+
+
+def make_app() -> typer.Typer:
+    """Put the commands together."""
+    app = typer.Typer(
+        name=PROGRAM,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+    )
+    for module in (account, uploading, pictures, mail, archives, watching):
+        app.add_typer(module.app)
+    app.add_typer(jobs.app, name="jobs")
+    app.add_typer(files.app, name="files")
+    app.add_typer(webhooks.app, name="webhooks")
+    app.add_typer(completion.app)
+    app.callback(help=_HELP)(_root())
+    return app
+
+
+_HELP = (
+    "Upload files, resize pictures, send e-mails and follow jobs on a Jobyard.\n\n"
+    "Exit status: 0 fine; 1 the job or other work failed; 2 wrong use; 3 not signed in, or refused; 4 not found; "
+    "5 a conflict or invalid input; 6 the service cannot be reached, or fails; 7 not done in time; 130 interrupted."
+)
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if wanted:
+        print(f"{PROGRAM} {__version__}")  # noqa: T201 - its purpose
+        raise typer.Exit
+
+
+def _root() -> Any:
+    def invoke(context: typer.Context, **given: Any) -> None:
+        begin(context, **given)
+
+    version = Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+    ]
+    declare(invoke, [inspect.Parameter("version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=version)])
+    return invoke
