@@ -145,7 +145,7 @@ def _make_command() -> None:
     """Write `.venv/bin/jobyard`, as pip would if the project were installed."""
     launcher = _VENV / "bin" / "jobyard"
     # Not `#!.venv/bin/python`: a shebang takes no blank. -I keeps modules of the working directory out.
-    launcher.write_bytes(b'#!/bin/sh\nexec ' + os.fsencode(shlex.quote(str(_PYTHON))) + b' -I -m jobyard "$@"\n')
+    launcher.write_bytes(b"#!/bin/sh\nexec " + os.fsencode(shlex.quote(str(_PYTHON))) + b' -I -m jobyard "$@"\n')
     launcher.chmod(0o755)
 
 
