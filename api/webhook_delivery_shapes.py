@@ -113,7 +113,7 @@ class DeliveryWithBody(Delivery):
 
 
 class FailedReplay(BaseModel):
-    """Says which failed deliveries to send again."""
+    """Says which failed deliveries to send again; those given up because the endpoint was disabled are among them."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"since": "2026-11-24T12:00:00Z"}})
 

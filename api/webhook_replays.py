@@ -1,16 +1,18 @@
 """Sending to a webhook by hand: a delivery again, all failed ones again, or a test.
 
 A replay is a delivery of its own, with a `webhook-id` of its own: who asks for it knows that the receiver lost or
-mishandled the message, and a receiver that remembers ids would drop it otherwise. Event and body are the same.
+mishandled the message, and a receiver that remembers ids would drop it otherwise. Event and body are the same. What is
+still on its way needs none: it is tried at once.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from fastapi import Response
-from sqlalchemy import exists, func, select
+from sqlalchemy import and_, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -27,6 +29,7 @@ from shared.event_models import WebhookDelivery, WebhookEndpoint
 from shared.events import Event
 from shared.ids import new_id
 from shared.job_queue import enqueue
+from shared.models import Job
 from shared.webhook_queue import KIND, delivery_job
 
 TEST_EVENT = "webhook.test"
@@ -41,54 +44,51 @@ class WebhookDisabled(JobyardError):
     title = "Webhook disabled"
 
 
-class DeliveryPending(JobyardError):
-    """Is raised when a delivery that is still under way is to be sent again."""
-
-    status = 409
-    code = "delivery_pending"
-    title = "Delivery pending"
-
-
 async def replay_delivery(
     resources: Resources, owner_id: UUID, name: str, delivery_id: UUID, key: RequestKey | None
 ) -> Response:
-    """Send a delivery again, once per key, to the URL that the endpoint has now.
+    """Send a delivery again, once per key, to the URL that the endpoint has now; one that is pending is tried at once.
 
-    Raises `WebhookNotFound`, `DeliveryNotFound`, `WebhookDisabled`, `DeliveryPending` and the errors of `once`.
+    Raises `WebhookNotFound`, `DeliveryNotFound`, `WebhookDisabled` and the errors of `once`.
     """
     async with resources.sessions.begin() as session:
 
         async def write() -> Response:
             webhook = await _find_enabled(session, owner_id, name)
-            old = await find_delivery(session, webhook.id, delivery_id)
-            if old.state == "pending":
-                raise DeliveryPending("The delivery is still under way: it is tried again by itself.")
-            [new] = await _send(resources, session, webhook, [_again(old)])
-            return _accept(new, webhook)
+            row = await find_delivery(session, webhook.id, delivery_id)
+            if row.state == "pending":
+                await _hurry(session, row)
+                webhook.resting_until = None
+            else:
+                [row] = await _send(resources, session, webhook, [_again(row)])
+            return _accept(row, webhook)
 
         answer = await once(await session_connection(session), key, session.begin_nested, write)
-    resources.nudger.nudge()
+    resources.note_enqueued(owner_id)
     return answer
 
 
 async def replay_failed(
     resources: Resources, owner_id: UUID, name: str, wanted: FailedReplay, key: RequestKey | None
 ) -> Response:
-    """Send again what failed since a time and was not sent again, oldest first and 1,000 at most, once per key.
+    """Send again what failed since a time and was not sent again, the oldest 1,000 at most, once per key.
 
+    What is told of one subject goes in the order of its versions. The endpoint is locked, so that rivals do not both
+    send the same again.
     Raises `WebhookNotFound`, `WebhookDisabled` and the errors of `once`.
     """
     async with resources.sessions.begin() as session:
 
         async def write() -> Response:
-            webhook = await _find_enabled(session, owner_id, name)
+            webhook = await _find_enabled(session, owner_id, name, lock=True)
             failed = await _failed_since(session, webhook.id, wanted.since)
-            await _send(resources, session, webhook, [_again(row) for row in failed[:MOST_REPLAYS]])
+            in_order = sorted(failed[:MOST_REPLAYS], key=lambda row: row.version)
+            await _send(resources, session, webhook, [_again(row) for row in in_order])
             told = Replayed(deliveries=min(len(failed), MOST_REPLAYS), more=len(failed) > MOST_REPLAYS)
             return Response(told.model_dump_json(), 202, media_type="application/json")
 
         answer = await once(await session_connection(session), key, session.begin_nested, write)
-    resources.nudger.nudge()
+    resources.note_enqueued(owner_id)
     return answer
 
 
@@ -107,16 +107,26 @@ async def send_test(resources: Resources, owner_id: UUID, name: str, key: Reques
             return _accept(new, webhook)
 
         answer = await once(await session_connection(session), key, session.begin_nested, write)
-    resources.nudger.nudge()
+    resources.note_enqueued(owner_id)
     return answer
 
 
-async def _find_enabled(session: AsyncSession, owner_id: UUID, name: str) -> WebhookEndpoint:
-    # Locked, so that rivals do not both send the same again.
-    webhook = await find_webhook(session, owner_id, name, lock=True)
+async def _find_enabled(session: AsyncSession, owner_id: UUID, name: str, *, lock: bool = False) -> WebhookEndpoint:
+    webhook = await find_webhook(session, owner_id, name, lock=lock)
     if webhook.disabled_at is not None:
         raise WebhookDisabled("The webhook is disabled; enable it first.")
     return webhook
+
+
+async def _hurry(session: AsyncSession, row: WebhookDelivery) -> None:
+    now = func.clock_timestamp()
+    # The job first, as the attempts that deliver do. One that does not wait for a time is being seen to already.
+    waiting = update(Job).where(Job.id == row.job_id, Job.state == "retrying", Job.run_at > now)
+    hurried = await session.scalar(waiting.values(run_at=now, version=Job.version + 1).returning(Job.id))
+    if hurried is not None:
+        mine = update(WebhookDelivery).where(WebhookDelivery.id == row.id, WebhookDelivery.state == "pending")
+        await session.execute(mine.values(next_attempt_at=now))
+    await session.refresh(row)
 
 
 async def _failed_since(session: AsyncSession, endpoint_id: UUID, since: datetime) -> Sequence[WebhookDelivery]:
@@ -126,11 +136,14 @@ async def _failed_since(session: AsyncSession, endpoint_id: UUID, since: datetim
         select(WebhookDelivery)
         .where(
             WebhookDelivery.endpoint_id == endpoint_id,
-            WebhookDelivery.state == "failed",
+            or_(
+                WebhookDelivery.state == "failed",
+                and_(WebhookDelivery.state == "cancelled", WebhookDelivery.error == "endpoint_disabled"),
+            ),
             func.coalesce(WebhookDelivery.last_attempt_at, WebhookDelivery.created_at) >= since,
             ~was_replayed,
         )
-        .order_by(WebhookDelivery.created_at, WebhookDelivery.subject_id, WebhookDelivery.version)
+        .order_by(WebhookDelivery.created_at, WebhookDelivery.id)
         .limit(MOST_REPLAYS + 1)
     )
     return (await session.scalars(statement)).all()
@@ -143,7 +156,7 @@ def _again(old: WebhookDelivery) -> dict[str, Any]:
 
 def _test_of(webhook: WebhookEndpoint, url: str) -> dict[str, Any]:
     shown = Webhook.of(webhook).model_dump(mode="json", by_alias=True)
-    event = Event(id=new_id(), type=TEST_EVENT, timestamp=datetime.now(UTC), data=shown)
+    event = Event(id=new_id(), type=TEST_EVENT, timestamp=datetime.now(UTC), data=shown | {"omitted": None})
     # A subject of its own: a test waits for no other.
     subject: dict[str, Any] = {"subject_id": event.id, "version": 1}
     return {"event": TEST_EVENT, "event_id": event.id, "url": url, "body": event.model_dump_json()} | subject
@@ -152,17 +165,19 @@ def _test_of(webhook: WebhookEndpoint, url: str) -> dict[str, Any]:
 async def _send(
     resources: Resources, session: AsyncSession, webhook: WebhookEndpoint, messages: Sequence[dict[str, Any]]
 ) -> list[WebhookDelivery]:
-    """Write deliveries down with their jobs, in the caller's transaction; this ends the endpoint's rest."""
+    """Write deliveries down with their jobs, in order, in the caller's transaction; this ends the endpoint's rest."""
     webhook.resting_until = None
     connection = await session_connection(session)
     rows: list[WebhookDelivery] = []
-    for message in messages:
-        own = {"id": new_id(), "endpoint_id": webhook.id, "url": webhook.url or message["url"]}
+    # Ids of one millisecond are in no order, and jobs that are due at once go by their ids.
+    ids, job_ids = (sorted(new_id() for _ in messages) for _ in range(2))
+    for message, id_, job_id in zip(messages, ids, job_ids, strict=True):
+        own = {"id": id_, "job_id": job_id, "endpoint_id": webhook.id, "url": webhook.url or message["url"]}
         row = WebhookDelivery(**message | own)
         job = delivery_job(
             resources.kinds[KIND], webhook.owner_id, row.id, webhook.id, row.subject_id, resources.settings
         )
-        row.job_id = (await enqueue(connection, job)).row.id
+        await enqueue(connection, replace(job, id=job_id))
         rows.append(row)
     session.add_all(rows)
     await session.flush()

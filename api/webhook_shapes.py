@@ -33,6 +33,7 @@ _STATE: JsonDict = {
     "disabled_reason": None,
     "disabled_at": None,
     "failures": 0,
+    "failing_since": None,
     "resting_until": None,
     "secret_rotates_until": None,
     "created_at": "2026-11-24T12:00:00Z",
@@ -163,10 +164,11 @@ class Webhook(BaseModel):
     description: str | None
     disabled: bool = Field(description="Whether nothing is sent: what happens meanwhile is not told later.")
     disabled_reason: Literal["manual", "gone", "failing"] | None = Field(
-        description="`manual`: you did it. `gone`: it answered 410. `failing`: nothing could be delivered for days."
+        description="`manual`: you did it. `gone`: it answered 410. `failing`: no attempt succeeded for five days."
     )
     disabled_at: datetime | None
     failures: int = Field(description="Failed attempts in a row.")
+    failing_since: datetime | None = Field(description="When the first of these was.")
     resting_until: datetime | None = Field(
         description="After failures in a row nothing is sent before this time; it all waits."
     )
@@ -221,7 +223,17 @@ def _name(row: WebhookEndpoint) -> str:
 
 
 def _shown(row: WebhookEndpoint) -> dict[str, Any]:
-    same = ("id", "url", "events", "description", "disabled_reason", "disabled_at", "failures", "created_at")
+    same = (
+        "id",
+        "url",
+        "events",
+        "description",
+        "disabled_reason",
+        "disabled_at",
+        "failures",
+        "failing_since",
+        "created_at",
+    )
     now = datetime.now(UTC)
     return {name: getattr(row, name) for name in same} | {
         "disabled": row.disabled_at is not None,

@@ -144,7 +144,7 @@ async def replay_delivery(
     """Send a delivery again, with the same body to the URL that the webhook has now.
 
     It is a delivery of its own, under a new `webhook-id`: a receiver that drops what it has seen takes it. Who must not
-    act twice on one event goes by the `id` in the body, which stays.
+    act twice on one event goes by the `id` in the body, which stays. One that is pending is tried at once, as it is.
     """
     return await webhook_replays.replay_delivery(resources, caller.user_id, webhook_id, delivery_id, key)
 

@@ -41,7 +41,7 @@ def test_a_delivery_tells_how_it_went(
     moment = "2026-11-24T12:00:00Z"
     made = log_delivery(
         database, webhook["id"], event_id=event, subject_id=subject, state="failed", attempts=2, response_status=503,
-        response_body="Back soon", error="The endpoint answered 503.", last_attempt_at=moment, replay_of=old,
+        response_body="Back soon", error="unavailable", last_attempt_at=moment, replay_of=old,
         created_at=moment,
     )  # fmt: skip
     path = f"{webhook['links']['deliveries']}/{made}"
@@ -57,7 +57,7 @@ def test_a_delivery_tells_how_it_went(
         "attempts": 2,
         "response_status": 503,
         "response_body": "Back soon",
-        "error": "The endpoint answered 503.",
+        "error": "unavailable",
         "last_attempt_at": moment,
         "next_attempt_at": None,
         "delivered_at": None,

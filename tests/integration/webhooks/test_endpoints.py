@@ -70,6 +70,7 @@ def test_registered_read_listed_deleted(client: TestClient, owner: Owner) -> Non
         "disabled_reason": None,
         "disabled_at": None,
         "failures": 0,
+        "failing_since": None,
         "resting_until": None,
         "secret_rotates_until": None,
         "created_at": first["created_at"],
