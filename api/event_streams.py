@@ -15,7 +15,7 @@ from fastapi import Response
 from psycopg_pool import PoolTimeout
 from starlette.types import Message, Receive, Scope, Send
 
-from api.http_protocol import ABORT
+from api.http_protocol import ABORT, WRITE, chunk_of
 from api.job_feeds import Feed, Reason
 from api.job_frames import Frame
 from shared.settings import Settings
@@ -63,11 +63,14 @@ class EventStream(Response):
         self._opened = opened
         self._pages = pages
         self._abort: Callable[[], None] | None = None
+        self._write_chunk: Callable[[bytes], bool] | None = None
         self._is_blocked = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, for as long as it takes."""
-        self._abort = scope.get("extensions", {}).get(ABORT, {}).get(ABORT)
+        extensions = scope.get("extensions", {})
+        self._abort = extensions.get(ABORT, {}).get(ABORT)
+        self._write_chunk = extensions.get(WRITE, {}).get(WRITE)
         self._feed.on_let_go = self._cut_if_blocked
         with self._opened:
             gone = asyncio.create_task(_wait_until_gone(receive, self._feed))
@@ -87,6 +90,8 @@ class EventStream(Response):
         if self._pages is not None:
             await self._tell_pages(send, self._pages)
             self._pages = None
+        if self._write_chunk is not None:
+            self._feed.direct = self._write_now
         now = asyncio.get_running_loop().time
         while True:
             try:
@@ -94,17 +99,20 @@ class EventStream(Response):
                     frames = await self._feed.take()
             except TimeoutError:
                 if now() >= self._token_ends_at:
-                    return await self._send(send, _END % b"token_expired")
+                    await self._send(send, _END % b"token_expired")
+                    return
                 await self._send(send, _HEARTBEAT)
                 continue
-            if frames:
-                await self._send(send, self._write(frames))
-            if frames and self._feed.only is not None and frames[-1].done:
-                return None
-            if not frames and self._feed.reason != "disconnected":
-                return await self._send(send, _END % str(self._feed.reason).encode())
             if not frames:
-                return None
+                break
+            done = self._feed.only is not None and frames[-1].done
+            await self._send(send, self._write(frames))
+            if done:
+                return
+            # While nothing happens nobody needs these any more.
+            del frames
+        if self._feed.reason != "disconnected":
+            await self._send(send, _END % str(self._feed.reason).encode())
 
     async def _tell_pages(self, send: Send, pages: Pages) -> None:
         try:
@@ -119,9 +127,15 @@ class EventStream(Response):
             self._feed.let_go("unavailable")
 
     def _write(self, frames: Iterable[Frame]) -> bytes:
-        if self._feed.only is None:
-            return b"".join(b"event: job\ndata: %b\n\n" % frame.json for frame in frames)
-        return b"".join(b"event: job\nid: %d\ndata: %b\n\n" % (frame.version, frame.json) for frame in frames)
+        return b"".join(map(_event if self._feed.only is None else _event_with_id, frames))
+
+    def _write_now(self, frame: Frame) -> bool:
+        chunk = frame.written(_chunk if self._feed.only is None else _chunk_with_id)
+        if self._is_blocked or self._write_chunk is None or not self._write_chunk(chunk):
+            return False
+        if self._feed.only is not None and frame.done:
+            self._feed.let_go("told")
+        return True
 
     async def _send(self, send: Callable[[Message], Awaitable[None]], body: bytes, *, more: bool = True) -> None:
         self._is_blocked = True
@@ -135,12 +149,28 @@ class EventStream(Response):
 
     def _cut_if_blocked(self, reason: Reason) -> None:
         # A stop must not wait for a client that takes nothing, and for whom too much waits takes nothing either.
-        if self._is_blocked and reason != "disconnected":
+        if self._is_blocked and reason not in {"disconnected", "told"}:
             self._cut()
 
     def _cut(self) -> None:
         if self._abort is not None:
             self._abort()
+
+
+def _event(frame: Frame) -> bytes:
+    return b"event: job\ndata: %b\n\n" % frame.json
+
+
+def _event_with_id(frame: Frame) -> bytes:
+    return b"event: job\nid: %d\ndata: %b\n\n" % (frame.version, frame.json)
+
+
+def _chunk(frame: Frame) -> bytes:
+    return chunk_of(_event(frame))
+
+
+def _chunk_with_id(frame: Frame) -> bytes:
+    return chunk_of(_event_with_id(frame))
 
 
 async def _wait_until_gone(receive: Receive, feed: Feed) -> None:

@@ -1,5 +1,6 @@
 """The frame of a job: what GET answers and what every stream tells, made once per change and process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +29,16 @@ class Frame:
     silent: bool
     run_at: datetime
     json: bytes = field(repr=False)
+    _written: "dict[Callable[[Frame], bytes], bytes]" = field(
+        default_factory=dict["Callable[[Frame], bytes]", bytes], init=False, repr=False, compare=False
+    )
+
+    def written(self, form: "Callable[[Frame], bytes]") -> bytes:
+        """Give the frame in a form of the wire, made once for all clients that it goes to."""
+        written = self._written.get(form)
+        if written is None:
+            written = self._written[form] = form(self)
+        return written
 
 
 def frame_of(row: JobRow, retention: timedelta) -> Frame:
@@ -42,7 +53,8 @@ def frame_of(row: JobRow, retention: timedelta) -> Frame:
         frozenset(row.tags),
         row.silent,
         row.run_at,
-        encode_frame(row, retention),
+        # Copied: what the encoder gives keeps ten times the memory that it needs, and frames may wait for long.
+        bytes(memoryview(encode_frame(row, retention))),
     )
 
 
