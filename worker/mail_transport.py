@@ -1,24 +1,16 @@
 """What a worker process keeps for its mail from one job to the next: connections, keys, its place in the line."""
 
 import asyncio
-import os
-import socket
-import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import LiteralString
-
-import psycopg
 
 from shared.mail_address import Mailbox
 from shared.mail_settings import EVERY_DOMAIN, SmtpServer
 from shared.settings import Settings
 from worker.dkim_signing import Signers
 from worker.handler_database import HandlerDatabase
+from worker.places import place
 from worker.smtp_pool import SmtpPool
-
-_PLACE = "SELECT pg_try_advisory_lock(%(key)s, %(number)s)"
-_GIVE_BACK = "SELECT pg_advisory_unlock(%(key)s, %(number)s)"
 
 
 class MailTransport:
@@ -48,21 +40,8 @@ class MailTransport:
             yield True
             return
         places = max(1, self._settings.worker_concurrency // distinct)
-        key = zlib.crc32(f"mail {socket.gethostname()} {os.getppid()} {server.name}".encode()) - 2**31
-        taken = next((number for number in range(places) if self._ask(_PLACE, key, number)), None)
-        try:
-            yield taken is not None
-        finally:
-            if taken is not None:
-                self._ask(_GIVE_BACK, key, taken)
-
-    def _ask(self, statement: LiteralString, key: int, number: int) -> bool:
-        try:
-            [(answer,)] = self.database.rows(statement, {"key": key, "number": number})
-        except psycopg.OperationalError:
-            # Without its connection the place is given back already, and none is worth waiting for PostgreSQL here.
-            return False
-        return answer
+        with place(self.database, f"mail {server.name}", places) as has_place:
+            yield has_place
 
 
 _transports: dict[asyncio.AbstractEventLoop, tuple[MailTransport, asyncio.Task[None]]] = {}

@@ -4,14 +4,20 @@ read ─► gone, settled, disabled: over ─► an earlier one waits, the endpo
                                                                                         └─► Retry | Fail
 """
 
+import asyncio
 import logging
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import NoReturn
 from uuid import UUID
 
 from shared.job_context import JobContext
 from shared.job_outcome import Fail, Retry, Snooze
+from shared.settings import Settings
 from shared.webhook_signing import headers
-from worker.handler_database import database_of_this_loop
+from worker.handler_database import HandlerDatabase, database_of_this_loop
+from worker.places import place
 from worker.webhook_ledger import ASKED_TO_WAIT, REFUSED, Attempt, Pending, WebhookLedger
 from worker.webhook_request import Answer, NotAnswered, post
 from worker.webhook_schedule import MOST_ATTEMPTS, parse_retry_after, pause_after, spread
@@ -22,7 +28,10 @@ _USER_AGENT = "Jobyard/1"
 _GONE = 410
 _ASKING_FOR_TIME = frozenset((429, 503))
 _UNAVAILABLE = frozenset((429, 502, 503, 504))
+_SHORTEST_WAIT_SECONDS = 1.0
 _LONGEST_WAIT_SECONDS = 300.0
+_BUSY_SECONDS = 3.0
+_PLACE_PAUSES_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16)
 
 
 async def deliver(delivery_id: UUID, context: JobContext) -> tuple[str, int | None]:
@@ -30,7 +39,8 @@ async def deliver(delivery_id: UUID, context: JobContext) -> tuple[str, int | No
 
     Raises `Snooze` while it is not its turn, `Retry` and `Fail` when it was not taken, `Cancelled`.
     """
-    ledger = WebhookLedger(context, database_of_this_loop(context.settings, "jobyard-webhooks"), delivery_id)
+    database = database_of_this_loop(context.settings, "jobyard-webhooks")
+    ledger = WebhookLedger(context, database, delivery_id)
     pending = await ledger.read()
     if pending is None:
         return "gone", None
@@ -40,15 +50,11 @@ async def deliver(delivery_id: UUID, context: JobContext) -> tuple[str, int | No
         await ledger.cancel()
         return "cancelled", None
     await _wait_for_turn(pending, ledger)
-    body = pending.body.encode()
-    signed = headers(pending.secrets, delivery_id, int(time.time()), body)
     try:
-        answer = await post(
-            pending.url,
-            {"Content-Type": "application/json", "User-Agent": _USER_AGENT, **signed},
-            body,
-            context.settings,
-        )
+        async with _place(ledger, database, context.settings):
+            if pending.rests and not await ledger.probe(pending.endpoint_id):
+                await _put_off(ledger, _SHORTEST_WAIT_SECONDS)
+            answer = await _send(pending, delivery_id, context.settings)
     except NotAnswered as error:
         raise await _fail(pending, ledger, context, error.word, None) from None
     if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of statuses that says it was taken
@@ -59,16 +65,38 @@ async def deliver(delivery_id: UUID, context: JobContext) -> tuple[str, int | No
 
 
 async def _wait_for_turn(pending: Pending, ledger: WebhookLedger) -> None:
-    waits = [wait for wait in (pending.earlier_seconds, pending.rest_seconds, pending.host_seconds) if wait is not None]
-    wait = max(waits, default=0.0)
-    if pending.earlier_seconds is None and wait <= 0:
-        if not pending.rests or await ledger.probe(pending.endpoint_id):
-            return
-        wait = 1.0
-    # Looked at again in good time, whatever was written: what it waits for may come to an end otherwise.
-    delay = spread(min(max(wait, 1.0), _LONGEST_WAIT_SECONDS))
+    waits = [wait for wait in (pending.rest_seconds, pending.host_seconds) if wait is not None and wait > 0]
+    if pending.earlier_seconds is not None:
+        waits.append(pending.earlier_seconds)
+    if waits:
+        # Looked at again in good time, whatever was written: what it waits for may come to an end otherwise.
+        await _put_off(ledger, min(max(*waits, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS))
+
+
+async def _put_off(ledger: WebhookLedger, seconds: float) -> NoReturn:
+    delay = spread(seconds)
     await ledger.put_off(delay)
     raise Snooze(delay)
+
+
+@asynccontextmanager
+async def _place(ledger: WebhookLedger, database: HandlerDatabase, settings: Settings) -> AsyncGenerator[None]:
+    # Half of a worker's slots, so that receivers that hang leave the others. Most deliveries take some milliseconds:
+    # it pays to wait for a place as long as these take.
+    for pause in _PLACE_PAUSES_SECONDS:
+        with place(database, "webhooks", max(1, settings.worker_concurrency // 2)) as has_place:
+            if has_place:
+                yield
+                return
+        await asyncio.sleep(pause)
+    await _put_off(ledger, _BUSY_SECONDS)
+
+
+async def _send(pending: Pending, delivery_id: UUID, settings: Settings) -> Answer:
+    body = pending.body.encode()
+    signed = headers(pending.secrets, delivery_id, int(time.time()), body)
+    named = {"Content-Type": "application/json", "User-Agent": _USER_AGENT}
+    return await post(pending.url, named | signed, body, settings)
 
 
 async def _fail(

@@ -1,6 +1,7 @@
 """Sending one webhook: a POST, and the beginning of what is answered. What went wrong is one stable word."""
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Generator
 from contextlib import AsyncExitStack, contextmanager
@@ -14,6 +15,8 @@ import httpcore2
 from shared.settings import Settings
 from shared.webhook_urls import WebhookUrlNotAllowed, require_webhook_url
 from worker.webhook_connecting import AddressNotAllowed, GuardedBackend, NameNotResolved, Resolve, resolve
+
+logger = logging.getLogger(__name__)
 
 TOTAL_SECONDS = 15.0
 CONNECT_SECONDS = 5.0
@@ -53,11 +56,11 @@ async def post(
     deadline = loop.time() + TOTAL_SECONDS
     with _named():
         require_webhook_url(url, settings)
-        backend = GuardedBackend(settings.webhook_networks, tls=parts.scheme == "https", resolve=resolve)
+        tls = parts.scheme == "https"
+        context = _ssl_context(settings.webhook_ca_file) if tls else None
+        backend = GuardedBackend(settings.webhook_networks, tls=tls, resolve=resolve)
         async with AsyncExitStack() as stack:
-            pool = await stack.enter_async_context(
-                httpcore2.AsyncConnectionPool(_ssl_context(settings.webhook_ca_file), network_backend=backend)
-            )
+            pool = await stack.enter_async_context(httpcore2.AsyncConnectionPool(context, network_backend=backend))
             async with asyncio.timeout_at(deadline):
                 response = await stack.enter_async_context(
                     pool.stream(
@@ -77,7 +80,7 @@ async def _beginning(response: httpcore2.Response, deadline: float) -> str:
                 found += part[:MOST_BODY_BYTES]
                 if len(found) >= MOST_BODY_BYTES:
                     break
-    except (TimeoutError, httpcore2.NetworkError, httpcore2.ProtocolError):
+    except (OSError, httpcore2.NetworkError, httpcore2.ProtocolError):
         pass
     return found[:MOST_TEXT_BYTES].decode("utf-8", "replace").replace("\0", "\ufffd")
 
@@ -102,6 +105,8 @@ def _named() -> Generator[None]:
         raise NotAnswered(_why_not_connected(error)) from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         raise NotAnswered("no_answer") from error
+    except OSError as error:
+        raise NotAnswered("tls_error" if isinstance(error, ssl.SSLError) else "no_answer") from error
 
 
 def _why_not_connected(error: BaseException) -> str:
@@ -119,5 +124,9 @@ def _why_not_connected(error: BaseException) -> str:
 def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file is not None:
-        context.load_verify_locations(ca_file)
+        try:
+            context.load_verify_locations(ca_file)
+        except OSError as error:
+            logger.error("JOBYARD_WEBHOOK_CA_FILE cannot be used: %s", error)  # noqa: TRY400 - the line says it all
+            raise NotAnswered("tls_error") from error
     return context
