@@ -66,6 +66,11 @@ class BroadcastRoom:
         self._looked_at: datetime | None = None
         self._anybody = asyncio.Event()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody is there."""
+        return not self._listeners
+
     @contextlib.contextmanager
     def listening(self, hear: Callable[[Broadcast], None]) -> Generator[None]:
         """Have broadcasts heard within this block; `hear` must not wait."""

@@ -17,18 +17,18 @@ class TooManyConnections(JobyardError):
 
 
 class Unauthenticated:
-    """Counts the connections of this process that have yet to say whose they are."""
+    """Counts the connections of this process that have yet to say whose they are; `count` is how many there are."""
 
     def __init__(self) -> None:
-        self._count = 0
+        self.count = 0
 
     @contextlib.contextmanager
     def hold(self) -> Generator[None]:
         """Take a place for this block; raises `TooManyConnections`."""
-        if self._count >= MOST_UNAUTHENTICATED:
+        if self.count >= MOST_UNAUTHENTICATED:
             raise TooManyConnections("Too many connections have not said whose they are; bring a ticket, or try again.")
-        self._count += 1
+        self.count += 1
         try:
             yield
         finally:
-            self._count -= 1
+            self.count -= 1
