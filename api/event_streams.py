@@ -28,6 +28,9 @@ _HEARTBEAT = b":\n\n"
 _END = b'event: end\ndata: {"reason":"%s"}\n\n'
 _CUT_SECONDS = 1.0
 
+END_REASONS = ("token_expired", "stopping", "slow", "gone", "unavailable")
+"""Why a stream ends before its job does: so says `event: end`."""
+
 Pages = AsyncGenerator[list[Frame]]
 
 
@@ -39,9 +42,8 @@ class EventStream(Response):
     """Tells a client what its feed gives until the one job of the feed is done, the token ends, or the server stops.
 
     `opened` is closed when the stream ends. `pages` are what the client is to be told of first, read as it takes them.
-    Where the server ends the stream before the job's end it says why: `event: end` with `{"reason": …}`, which is
-    `token_expired`, `stopping`, `slow` (too much waited), `gone` (the job was deleted) or `unavailable` (what is to be
-    told first cannot be read).
+    Where the server ends the stream before the job's end it says why: `event: end` with `{"reason": …}`: the token has
+    expired, the server stops, too much waited, the job was deleted, or what is to be told first cannot be read.
     """
 
     media_type = "text/event-stream"
@@ -111,7 +113,7 @@ class EventStream(Response):
                 return
             # While nothing happens nobody needs these any more.
             del frames
-        if self._feed.reason != "disconnected":
+        if self._feed.reason not in {"disconnected", "told"}:
             await self._send(send, _END % str(self._feed.reason).encode())
 
     async def _tell_pages(self, send: Send, pages: Pages) -> None:

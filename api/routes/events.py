@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Response
 
 from api.deps import ResourcesDep
+from api.event_streams import END_REASONS
 from api.job_bodies import Tag
 from api.problems import problems
 from api.stream_tickets import StreamCallerDep
@@ -13,13 +14,31 @@ from api.streams import open_job_stream, open_owner_stream
 
 router = APIRouter(prefix="/v1", tags=["streams"])
 
+_EVENT: dict[str, Any] = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "properties": {
+        "event": {"enum": ["job", "end"]},
+        "id": {"type": "string", "description": "The job's version; only where one job is followed."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {
+                "anyOf": [
+                    {"$ref": "#/components/schemas/Job"},
+                    {"type": "object", "required": ["reason"], "properties": {"reason": {"enum": list(END_REASONS)}}},
+                ]
+            },
+        },
+    },
+    "required": ["event", "data"],
+}
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Events named `job`, whose data is the job as GET answers it.",
         "content": {
             "text/event-stream": {
-                "schema": {"type": "string"},
-                "example": 'retry: 1000\n\nevent: job\nid: 3\ndata: {"id":"0193…","state":"running"}\n\n',
+                "schema": _EVENT,
             }
         },
     },
