@@ -11,6 +11,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 HEADERS_SECONDS = 20.0
 ABORT = "jobyard.abort"
 """The extension of ASGI, and in it the function, that cuts a connection."""
+WRITE = "jobyard.write"
+"""The extension of ASGI, and in it the function, that writes a piece of an answer at once; see `write_chunk`."""
+
+
+def chunk_of(body: bytes) -> bytes:
+    """Write a piece of a body as a chunk (RFC 9112, section 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -33,12 +40,22 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to read a request, whose application may cut the connection whatever is still unsent."""
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}}
+        self.scope["extensions"] = {ABORT: {ABORT: self.transport.abort}, WRITE: {WRITE: self.write_chunk}}
 
     def on_headers_complete(self) -> None:
         """Begin a request; its body has limits of its own."""
         self._stop_expecting()
         super().on_headers_complete()
+
+    def write_chunk(self, chunk: bytes) -> bool:
+        """Write a chunk of an answer that has begun, is sent in chunks, and of which nothing is being sent.
+
+        Gives False, and writes nothing, where the client does not keep up or has gone.
+        """
+        if self.flow.write_paused or self.transport.is_closing():
+            return False
+        self.transport.write(chunk)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

@@ -22,9 +22,9 @@ MOST_BYTES_WAITING = 16 * 1024 * 1024
 ENDED_REMEMBERED = 1024
 """Late news may still come of so many jobs that have ended; of older ones none is expected."""
 
-Reason = Literal["stopping", "gone", "slow", "disconnected", "unavailable"]
+Reason = Literal["stopping", "gone", "slow", "disconnected", "unavailable", "told"]
 """Why a feed was let go: the server stops, its one job is no more, too much waited, the client went away, the ledger
-did."""
+did, the end of its one job was told."""
 
 
 class Watching(Protocol):
@@ -66,6 +66,9 @@ class Feed:
 
     Silent jobs are only told to who names their id, or their kind. `only` is the one job that it is about: when that is
     deleted the feed is let go.
+
+    `direct` writes a frame to the client at once and gives True, or False where it has to wait: with hundreds of
+    clients, waking each one's task takes longer than all the rest. It is only asked while nothing waits.
     """
 
     __slots__ = (
@@ -78,6 +81,7 @@ class Feed:
         "_tags",
         "_waiting",
         "_watching",
+        "direct",
         "on_let_go",
         "only",
         "owner_id",
@@ -89,6 +93,7 @@ class Feed:
         self.only = only
         self.reason: Reason | None = None
         self.on_let_go: Callable[[Reason], None] | None = None
+        self.direct: Callable[[Frame], bool] | None = None
         self._watching = watching
         self._jobs: set[UUID] = set()
         self._tags: set[str] = set()
@@ -212,6 +217,8 @@ class Feed:
         self._newest[job_id] = frame.version
         if frame.done:
             self._remember_ended(job_id)
+        if not self._waiting and self.direct is not None and self.direct(frame):
+            return
         waiting = self._waiting.setdefault(job_id, [])
         if waiting and (waiting[-1].state == frame.state or len(waiting) >= MOST_STATES_WAITING):
             self._bytes -= len(waiting.pop().json)

@@ -179,9 +179,9 @@ def read_message(text: str | None) -> Authenticate | Subscribe | Unsubscribe | P
         ) from None
 
 
-def write_job(frame: Frame) -> str:
+def write_job(frame: Frame) -> bytes:
     """Write the message of a job's frame: its bytes as they are."""
-    return f'{{"event":"job","data":{frame.json.decode()}}}'
+    return b'{"event":"job","data":%b}' % frame.json
 
 
 def _without_action(pointer: str) -> str:

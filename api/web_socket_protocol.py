@@ -7,13 +7,16 @@ logged, tickets and tokens neither; and a server that stops leaves it to the app
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
 
+WRITE = "jobyard.write"
+"""The extension of ASGI, and in it the function, that writes a message at once; see `write_frame`."""
 LARGEST_MESSAGE_BYTES = 64 * 1024
 PING_SECONDS = 20.0
 LINGER_SECONDS = 5.0
@@ -27,6 +30,11 @@ _CLIENTS_FAULTS = ("Invalid UTF-8", "ASGI callable returned without completing h
 _failures.addFilter(lambda record: record.levelno > logging.WARNING and not str(record.msg).startswith(_CLIENTS_FAULTS))
 _nothing = logging.getLogger(f"{__name__}.frames")
 _nothing.disabled = True
+
+
+def text_frame(text: bytes) -> bytes:
+    """Write a text message as a server's frame (RFC 6455, section 5.2)."""
+    return Frame(Opcode.TEXT, text).serialize(mask=False)
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -63,6 +71,23 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # The library has refused it (too many headers, a header too long), and uvicorn does not send that.
             self.transport.write(b"".join(self.conn.data_to_send()))
             self._close_soon()
+
+    def handle_connect(self, event: Request) -> None:
+        """Begin a connection, whose application may write without waiting for its turn."""
+        super().handle_connect(event)
+        if not self.close_sent:
+            extensions = cast("dict[str, Any]", self.scope.get("extensions"))
+            extensions[WRITE] = {WRITE: self.write_frame}
+
+    def write_frame(self, frame: bytes) -> bool:
+        """Write a frame of `text_frame` on a connection that is open and on which nothing is being sent.
+
+        Gives False, and writes nothing, where the client does not keep up, has gone or is being closed.
+        """
+        if not self.writable.is_set() or self.close_sent or self.disconnected or self.transport.is_closing():
+            return False
+        self.transport.write(frame)
+        return True
 
     def handle_cont(self, event: Frame) -> None:
         """Take a fragment; a message of very many of them, which may all be empty, is refused."""

@@ -1,6 +1,8 @@
 """What goes out on one WebSocket: one message after the other, each within a time, whoever sends it."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from http import HTTPStatus
 
 from pydantic import BaseModel
@@ -43,15 +45,29 @@ class Sending:
 
     async def send(self, text: str) -> None:
         """Send a message; raises `ConnectionEnd` when the client takes none for too long, and what Starlette does."""
+        async with self.turn() as say:
+            await say(text)
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncGenerator[Callable[[str], Awaitable[None]]]:
+        """Keep everything else back until this block is over; it gives the function that sends within it."""
         async with self._turn:
-            self.blocked = True
-            try:
-                async with asyncio.timeout(self._stall_seconds):
-                    await self._socket.send({"type": "websocket.send", "text": text})
-            except TimeoutError:
-                raise ConnectionEnd("slow") from None
-            finally:
-                self.blocked = False
+            yield self._say
+
+    async def _say(self, text: str) -> None:
+        self.blocked = True
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await self._socket.send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            raise ConnectionEnd("slow") from None
+        finally:
+            self.blocked = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a message is being sent, or waits for its turn."""
+        return self._turn.locked()
 
     async def send_message(self, message: BaseModel) -> None:
         """Send one of the messages of `api.web_socket_messages`."""

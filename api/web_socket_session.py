@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -12,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from api.broadcast_room import Broadcast
 from api.deps import Forbidden
 from api.job_feeds import Feed, Reason
+from api.job_frames import Frame
 from api.resources import Resources
 from api.tokens import Caller
 from api.web_socket_limits import MessageRate
@@ -28,6 +30,7 @@ from api.web_socket_messages import (
     read_message,
     write_job,
 )
+from api.web_socket_protocol import WRITE, text_frame
 from api.web_socket_sending import ConnectionEnd, Sending, is_clients_fault
 from api.web_socket_subscriptions import ConnectionSubscriptions
 from shared.errors import JobyardError
@@ -50,6 +53,7 @@ class Session:
         self._subscriptions = ConnectionSubscriptions(resources, feed)
         self._rate = MessageRate()
         self._errors = 0
+        self._write: Callable[[bytes], bool] | None = socket.scope["extensions"].get(WRITE, {}).get(WRITE)
         self._telling: set[asyncio.Task[None]] = set()
         self._sender: asyncio.Task[None] | None = None
 
@@ -63,10 +67,11 @@ class Session:
             self._sender = asyncio.create_task(self._send_frames())
             tasks = {self._sender, asyncio.create_task(self._read())}
             self._feed.on_let_go = self._stop_if_blocked
+            self._feed.direct = self._write_now
             try:
                 await self._wait(tasks)
             finally:
-                self._feed.on_let_go = None
+                self._feed.on_let_go = self._feed.direct = None
                 await _cancel(tasks | self._telling)
 
     async def _wait(self, tasks: set[asyncio.Task[None]]) -> None:
@@ -94,10 +99,18 @@ class Session:
     async def _send_frames(self) -> None:
         while frames := await self._feed.take():
             for frame in frames:
-                await self._sending.send(write_job(frame))
+                await self._sending.send(write_job(frame).decode())
                 if frame.done:
                     self._subscriptions.end_job(frame.job_id)
         raise ConnectionEnd("stopping" if self._feed.reason == "stopping" else "slow")
+
+    def _write_now(self, frame: Frame) -> bool:
+        if self._sending.is_busy or self._write is None or not self._write(frame.written(_text_frame)):
+            return False
+        if frame.done:
+            # Not now: whoever tells of the job is going through those that watch it.
+            asyncio.get_running_loop().call_soon(self._subscriptions.end_job, frame.job_id)
+        return True
 
     async def _read(self) -> None:
         while (received := await self._socket.receive())["type"] != "websocket.disconnect":
@@ -128,13 +141,15 @@ class Session:
             case Ping():
                 await self._sending.send_message(Pong(ref=message.ref))
             case Subscribe():
-                frames = await self._subscriptions.subscribe(message)
-                await self._say_subscribed("subscribed", message.ref)
+                # What changes meanwhile must not come before the answer.
+                async with self._sending.turn() as say:
+                    frames = await self._subscriptions.subscribe(message)
+                    await say(self._subscribed("subscribed", message.ref))
                 for frame in frames:
                     self._feed.put(frame)
             case Unsubscribe():
                 self._subscriptions.unsubscribe(message)
-                await self._say_subscribed("unsubscribed", message.ref)
+                await self._sending.send(self._subscribed("unsubscribed", message.ref))
             case Authenticate():
                 self._renew(self._resources.tokens.read(message.token.get_secret_value()))
                 await self._say_ready(message.ref)
@@ -146,9 +161,9 @@ class Session:
         if caller.expires_at > self._caller.expires_at:
             self._caller = caller
 
-    async def _say_subscribed(self, event: Literal["subscribed", "unsubscribed"], ref: str | None) -> None:
+    def _subscribed(self, event: Literal["subscribed", "unsubscribed"], ref: str | None) -> str:
         now = self._subscriptions.describe()
-        await self._sending.send_message(Subscribed(event=event, ref=ref, subscriptions=now))
+        return Subscribed(event=event, ref=ref, subscriptions=now).model_dump_json()
 
     def _hear(self, broadcast: Broadcast) -> None:
         if len(self._telling) >= MOST_BROADCASTS_WAITING:
@@ -165,6 +180,10 @@ class Session:
                 await self._sending.send(text)
             except ConnectionEnd:
                 self._feed.let_go("slow")
+
+
+def _text_frame(frame: Frame) -> bytes:
+    return text_frame(write_job(frame))
 
 
 async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
