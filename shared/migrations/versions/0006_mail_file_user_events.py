@@ -16,8 +16,10 @@ depends_on: str | Sequence[str] | None = None
 NEXT = "nextval('events_sequence_seq')"
 UNSETTLED = "('queued', 'sending', 'deferred')"
 UNTOLD = "('queued', 'sending')"
+BY_INDEX = "SET enable_seqscan TO off"
+"""Plans are kept, too: one that was made while the tables were small would read all of them for each row."""
 
-# Asked once for each owner of a statement, before anything is asked of each row.
+# Asked once for each owner of a statement, before anything is asked of each row; "materialized" keeps it so.
 MAIL_IS_WANTED = """
 CREATE FUNCTION mail_events_are_wanted(event_owner uuid) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -29,8 +31,8 @@ BEGIN
 END
 $$
 """
-EMAIL_BODY = """
-CREATE FUNCTION email_event_body(emails) RETURNS jsonb LANGUAGE sql STABLE AS $$
+EMAIL_BODY = f"""
+CREATE FUNCTION email_event_body(emails) RETURNS jsonb LANGUAGE sql STABLE {BY_INDEX} AS $$
     SELECT to_jsonb(told) FROM (
         SELECT $1.id, $1.owner_id, $1.job_id, $1.mailing_id, $1.message_id, $1.sender, $1.reply_to, $1.subject,
                $1.template, $1.headers, $1.attachment_ids, $1.inline_images, $1.unsubscribe_url, $1.delivery, $1.tags,
@@ -40,9 +42,9 @@ CREATE FUNCTION email_event_body(emails) RETURNS jsonb LANGUAGE sql STABLE AS $$
                 ) AS counted) AS counts
     ) AS told
 $$
-"""
+"""  # noqa: S608 - constants of this module
 RECORD_RECIPIENTS = f"""
-CREATE FUNCTION record_recipient_events(changed uuid[]) RETURNS void LANGUAGE sql AS $$
+CREATE FUNCTION record_recipient_events(changed uuid[]) RETURNS void LANGUAGE sql {BY_INDEX} AS $$
     INSERT INTO events (name, owner_id, subject_id, version, body)
     SELECT 'email.recipient.' || r.state, r.owner_id, r.id, {NEXT},
            jsonb_build_object('email_id', e.id, 'mailing_id', e.mailing_id, 'message_id', e.message_id,
@@ -56,7 +58,7 @@ $$
 # Two transactions that settle the last two recipients of an e-mail do not see each other's: whoever comes second to the
 # e-mail's row looks after the other has committed. Alone in its e-mail, a recipient has no rival.
 RECORD_SETTLED = f"""
-CREATE FUNCTION record_settled_emails(touched uuid[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION record_settled_emails(touched uuid[]) RETURNS void LANGUAGE plpgsql {BY_INDEX} AS $$
 BEGIN
     PERFORM FROM emails e
     WHERE e.id = ANY(touched) AND event_is_wanted('email.settled', e.owner_id)
@@ -73,10 +75,12 @@ $$
 
 # An e-mail is queued when its recipients are there, which all come in one statement, the first at position 0.
 RECORD_QUEUED = f"""
-CREATE FUNCTION record_queued_recipients() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION record_queued_recipients() RETURNS trigger LANGUAGE plpgsql {BY_INDEX} AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM (SELECT DISTINCT owner_id FROM added) AS adding WHERE mail_events_are_wanted(owner_id))
-    THEN
+    IF NOT EXISTS (
+        WITH owners AS MATERIALIZED (SELECT DISTINCT owner_id FROM added)
+        SELECT FROM owners WHERE mail_events_are_wanted(owner_id)
+    ) THEN
         RETURN NULL;
     END IF;
     INSERT INTO events (name, owner_id, subject_id, version, body)
@@ -91,25 +95,25 @@ END
 $$
 """  # noqa: S608 - constants of this module
 
-# The plan of the join is kept, for one recipient as for ten thousand; a nested loop would be quadratic there.
+# Sets are compared, not joined: a kept plan could be a nested loop, made for one recipient, and meet ten thousand.
 RECORD_CHANGED = f"""
-CREATE FUNCTION record_changed_recipients() RETURNS trigger LANGUAGE plpgsql SET enable_nestloop TO off AS $$
-DECLARE
-    changed uuid[];
-    settled uuid[];
+CREATE FUNCTION record_changed_recipients() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM (SELECT DISTINCT owner_id FROM after) AS changing WHERE mail_events_are_wanted(owner_id))
-    THEN
+    IF NOT EXISTS (
+        WITH owners AS MATERIALIZED (SELECT DISTINCT owner_id FROM after)
+        SELECT FROM owners WHERE mail_events_are_wanted(owner_id)
+    ) THEN
         RETURN NULL;
     END IF;
-    SELECT array_agg(after.id),
-           array_agg(DISTINCT after.email_id) FILTER (
-               WHERE before.state IN {UNSETTLED} AND after.state NOT IN {UNSETTLED})
-    INTO changed, settled
-    FROM after JOIN before ON before.id = after.id
-    WHERE (before.state, before.attempts) IS DISTINCT FROM (after.state, after.attempts);
-    PERFORM record_recipient_events(changed);
-    PERFORM record_settled_emails(settled);
+    PERFORM record_recipient_events(ARRAY(
+        SELECT id FROM (SELECT id, state, attempts FROM after EXCEPT SELECT id, state, attempts FROM before) AS changed
+    ));
+    PERFORM record_settled_emails(ARRAY(
+        SELECT DISTINCT email_id FROM (
+            SELECT id, email_id FROM after WHERE state NOT IN {UNSETTLED}
+            INTERSECT SELECT id, email_id FROM before WHERE state IN {UNSETTLED}
+        ) AS settled
+    ));
     RETURN NULL;
 END
 $$
@@ -123,7 +127,8 @@ BEGIN
     SELECT tg_argv[0], owner_id, id, {NEXT}, to_jsonb(changed) - 'storage_key'
     FROM changed
     WHERE owner_id IN (
-        SELECT owner_id FROM (SELECT DISTINCT owner_id FROM changed) AS changing
+        WITH owners AS MATERIALIZED (SELECT DISTINCT owner_id FROM changed)
+        SELECT owner_id FROM owners
         WHERE event_is_wanted(tg_argv[0], owner_id) AND EXISTS (SELECT FROM users WHERE users.id = owner_id)
     );
     RETURN NULL;

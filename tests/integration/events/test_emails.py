@@ -179,6 +179,27 @@ def test_nobody_waits_for_a_rival_when_nobody_listens(post: Post, ear: Ear) -> N
     assert ear.names() == []
 
 
+def test_a_plan_made_for_one_recipient_serves_hundreds(post: Post, ear: Ear, database: psycopg.Connection[Any]) -> None:
+    put_template(post, post.owner)
+    ear.listen("email.*")
+    email = post.send()
+    database.execute("ANALYZE emails, recipients")
+    # Plans are made when a function was called some times in a session.
+    for state in ("sending", "deferred") * 4:
+        database.execute("UPDATE recipients SET state = %s WHERE email_id = %s", (state, email["id"]))
+    send(post, 300)
+    ear.forget()
+
+    with database.transaction():
+        before = read_whole_scans(database)
+        database.execute("UPDATE recipients SET state = 'sent'")
+        after = read_whole_scans(database)
+
+    assert Counter(ear.names()) == {"email.recipient.sent": 301, "email.settled": 301}
+    # The statement itself reads the recipients.
+    assert {name: after[name] - before[name] for name in ("recipients", "emails")} == {"recipients": 1, "emails": 0}
+
+
 def connect(settings: Settings) -> psycopg.Connection[Any]:
     return psycopg.connect(settings.database_url, autocommit=True)
 
@@ -186,3 +207,7 @@ def connect(settings: Settings) -> psycopg.Connection[Any]:
 def await_waiting(database: psycopg.Connection[Any], number: int) -> None:
     while database.execute(WAITING).fetchall() != [(number,)]:
         pass
+
+
+def read_whole_scans(database: psycopg.Connection[Any]) -> dict[str, int]:
+    return dict(database.execute("SELECT relname, seq_scan FROM pg_stat_xact_user_tables").fetchall())
