@@ -43,6 +43,7 @@ class Email(Model):
     template: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     attachment_ids: tuple[str, ...] = ()
+    inline_images: tuple[Mapping[str, str], ...] = ()
     unsubscribe_url: str | None = None
     delivery: str = "at_least_once"
     tags: tuple[str, ...] = ()

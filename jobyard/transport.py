@@ -3,6 +3,7 @@
 import platform
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 
@@ -11,6 +12,7 @@ from jobyard.errors import ConnectionFailed, JobyardError
 from jobyard.flows import Body, Request
 
 _UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 _OURS = (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
 
 
@@ -23,9 +25,17 @@ class Settings:
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """Give the options of an httpx2 client; it follows no redirect, for a token must not go elsewhere."""
+    """Give the options of an httpx2 client.
+
+    It follows no redirect, for a token must not go elsewhere, and asks a server on this machine without a proxy.
+    """
     agent = f"jobyard-python/{__version__} Python/{platform.python_version()}"
-    return {"timeout": settings.timeout, "follow_redirects": False, "headers": {"User-Agent": agent}}
+    return {
+        "timeout": settings.timeout,
+        "follow_redirects": False,
+        "headers": {"User-Agent": agent},
+        "trust_env": urlsplit(settings.base_url).hostname not in _THIS_MACHINE,
+    }
 
 
 def request_options(settings: Settings, request: Request) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class Webhook(Model):
     disabled_reason: str | None = None
     disabled_at: datetime | None = None
     failures: int = 0
+    failing_since: datetime | None = None
     resting_until: datetime | None = None
     secret_rotates_until: datetime | None = None
     created_at: datetime | None = None

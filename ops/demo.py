@@ -4,28 +4,34 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from uuid import UUID
+from typing import TypeVar
 
-import httpx2
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
-from ops.demo_client import DemoFailed, JobyardClient, StoredFile, read_result
+from jobyard import Conflict, File, Job, Jobyard, JobyardError
 from ops.demo_deliveries import FlowerClient, check_archive, check_mail, sha256_of
+from ops.demo_failure import DemoFailed
 from ops.demo_pictures import BOXES, Box, Original, check_rendition, read_originals
 from ops.demo_screen import ReportProgress, Screen
 from ops.endpoints import Endpoints
 from ops.paths import ROOT
-from shared.schemas import Job
 
 SAMPLES = ROOT / "jobyard" / "samples"
 RECIPIENTS = ("ada@example.com", "grace@example.com")
 
+_JOB_SECONDS = 60.0
+_RETRIES = 2
+"""Nothing is expected to fail here: a failure is told soon."""
+
+Result = TypeVar("Result", bound=BaseModel)
+
 
 class _Rendition(BaseModel):
-    file_id: UUID
+    file_id: str
     width: int
     height: int
 
@@ -35,14 +41,14 @@ class _Resized(BaseModel):
 
 
 class _Archived(BaseModel):
-    file_id: UUID
+    file_id: str
 
 
 @dataclass(frozen=True)
 class Output:
     """Is a downloaded file and what the API says about it."""
 
-    file: StoredFile
+    file: File
     path: Path
 
 
@@ -60,13 +66,18 @@ def main(endpoints: Endpoints) -> int:
     """Run the demonstration against a running Jobyard and return the exit status; a failure is one line."""
     screen = Screen()
     try:
-        with JobyardClient(endpoints.api_url) as client:
+        with Jobyard(endpoints.api_url, retries=_RETRIES) as client:
             Demonstration(endpoints, client, screen).run()
-    except DemoFailed as failure:
+    except (DemoFailed, JobyardError) as failure:
         return _fail(endpoints, str(failure))
-    except httpx2.RequestError as failure:
-        return _fail(endpoints, f"{failure.request.method} {failure.request.url}: {failure or type(failure).__name__}")
     return 0
+
+
+def _read_result(model: type[Result], job: Job) -> Result:
+    try:
+        return model.model_validate(job.result)
+    except ValidationError as error:
+        raise DemoFailed(f"{job.kind} job {job.id} gave a result that is none: {error.errors()[0]['loc']}") from error
 
 
 def _fail(endpoints: Endpoints, reason: str) -> int:
@@ -77,17 +88,17 @@ def _fail(endpoints: Endpoints, reason: str) -> int:
 class Demonstration:
     """Is one run; what it downloads goes to a directory of its own."""
 
-    def __init__(self, endpoints: Endpoints, client: JobyardClient, screen: Screen) -> None:
+    def __init__(self, endpoints: Endpoints, client: Jobyard, screen: Screen) -> None:
         self._endpoints = endpoints
         self._client = client
         self._screen = screen
         self._name = datetime.now().astimezone().strftime("%Y-%m-%d-%H%M%S")
         self._directory = Path(endpoints.log_dir).parent / "demo" / self._name
         self._flower = FlowerClient(endpoints.flower_url, endpoints.flower_user, endpoints.flower_password)
-        self._kinds: dict[UUID, str] = {}
+        self._kinds: dict[str, str] = {}
 
     def run(self) -> None:
-        """Do everything. Raises DemoFailed, httpx2.RequestError."""
+        """Do everything. Raises DemoFailed, JobyardError."""
         began = time.monotonic()
         originals = read_originals(SAMPLES)
         self._directory.mkdir(parents=True)
@@ -110,7 +121,10 @@ class Demonstration:
 
     def _prepare(self) -> None:
         with self._screen.step("signing in") as done:
-            self._client.sign_in(self._endpoints.login_email, self._endpoints.login_password)
+            account = self._endpoints.login_email, self._endpoints.login_password
+            with suppress(Conflict):
+                self._client.register(*account)
+            self._client.login(*account)
             done.append(f"signed in as {self._endpoints.login_email}")
         with self._screen.step("waiting until Flower hears from the worker") as done:
             done.append(f"Flower watches {self._flower.wait_for_worker()}")
@@ -130,8 +144,8 @@ class Demonstration:
 
     def _resize_one(self, original: Original, report: ReportProgress) -> list[Made]:
         report(0, None, "uploading")
-        job = self._follow(self._client.resize(original.path, BOXES), report)
-        renditions = read_result(_Resized, job).renditions
+        job = self._follow(self._client.images.resize(original.path, BOXES), report)
+        renditions = _read_result(_Resized, job).renditions
         if len(renditions) != len(BOXES):
             raise DemoFailed(f"{original.path.name} has {len(renditions)} renditions, not {len(BOXES)}")
         return [
@@ -142,28 +156,21 @@ class Demonstration:
     def _send_email(self, subject: str, attachment: Output) -> None:
         receivers = " and ".join(RECIPIENTS)
         with self._screen.step(f"sending an e-mail to {receivers}") as done:
-            email = self._client.send_email(
-                {
-                    "to": list(RECIPIENTS),
-                    "subject": subject,
-                    "text": "Attached is a photograph that Jobyard has resized.",
-                    "attachment_ids": [str(attachment.file.id)],
-                }
-            )
-            self._kinds[email.job_id] = "mail.send"
-            self._client.finish(email.job_id)
-            for recipient in self._client.email(email.id).recipients:
+            text = "Attached is a photograph that Jobyard has resized."
+            email = self._client.emails.send(RECIPIENTS, subject, text, attachments=[attachment.file])
+            job_id = email.job_id or ""
+            self._kinds[job_id] = "mail.send"
+            self._client.jobs.wait(job_id, _JOB_SECONDS, check=True)
+            for recipient in self._client.emails.get(email).recipients:
                 if recipient.state != "sent":
                     raise DemoFailed(f"the e-mail to {recipient.address} is {recipient.state}")
             done.append(f"e-mail with {attachment.file.name} sent to {receivers}")
 
     def _archive(self, outputs: Sequence[Output]) -> Output:
         began = time.monotonic()
-        file_ids = [str(output.file.id) for output in outputs]
         with self._screen.progress(["archive.zip"]) as (report,):
-            job = self._client.enqueue("archive.create", {"file_ids": file_ids, "name": "archive.zip"})
-            job = self._follow(job, report)
-            archive = self._download(read_result(_Archived, job).file_id)
+            job = self._follow(self._client.archives.create([output.file for output in outputs]), report)
+            archive = self._download(_read_result(_Archived, job).file_id)
         self._screen.tick(f"{len(outputs)} files packed and downloaded", time.monotonic() - began)
         return archive
 
@@ -174,12 +181,11 @@ class Demonstration:
             progress = newer.progress
             report(progress.completed or 0, progress.total, newer.state if newer.done else progress.message)
 
-        return self._client.finish(job.id, show)
+        return self._client.jobs.wait(job, _JOB_SECONDS, show, check=True)
 
-    def _download(self, file_id: UUID) -> Output:
-        file = self._client.file(file_id)
+    def _download(self, file_id: str) -> Output:
+        file = self._client.files.download(file_id, self._directory)
         path = self._directory / Path(file.name).name
-        self._client.download(file_id, path)
         if (path.stat().st_size, sha256_of(path)) != (file.size, file.sha256):
             raise DemoFailed(f"{path} is not what the API says: {file.size} bytes with SHA-256 {file.sha256}")
         return Output(file, path)

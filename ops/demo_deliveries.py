@@ -11,11 +11,10 @@ from email.parser import BytesParser
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import UUID
 
 import httpx2
 
-from ops.demo_client import DemoFailed
+from ops.demo_failure import DemoFailed
 
 _FLOWER_SECONDS = 30.0
 _POLL_SECONDS = 0.1
@@ -75,7 +74,7 @@ class FlowerClient:
         """Wait until Flower has heard from a worker, and return its name: what happens before that it never shows."""
         return self._poll(self._worker, "Flower has not heard from a worker")
 
-    def wait_for_success(self, jobs: Mapping[UUID, str]) -> Counter[str]:
+    def wait_for_success(self, jobs: Mapping[str, str]) -> Counter[str]:
         """Wait until Flower shows a task with SUCCESS for each job (by id: its kind), and count them by kind."""
         return self._poll(lambda: self._successes(jobs), "Flower does not show all tasks as SUCCESS")
 
@@ -84,11 +83,11 @@ class FlowerClient:
         alive = [str(worker["hostname"]) for worker in answer["data"] if worker["status"]]
         return alive[0] if alive else None
 
-    def _successes(self, jobs: Mapping[UUID, str]) -> Counter[str] | None:
+    def _successes(self, jobs: Mapping[str, str]) -> Counter[str] | None:
         tasks: dict[str, dict[str, Any]] = self._get("/api/tasks", state="SUCCESS", limit="1000")
         # A task's id is the job's, and how often the job had been dispatched.
         ended = {(task_id.partition(":")[0], task["name"]) for task_id, task in tasks.items()}
-        if all((str(job_id), kind) in ended for job_id, kind in jobs.items()):
+        if all((job_id, kind) in ended for job_id, kind in jobs.items()):
             return Counter(jobs.values())
         return None
 

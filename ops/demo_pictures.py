@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import ExifTags, Image, ImageChops, ImageCms, ImageOps, ImageStat
 
-from ops.demo_client import DemoFailed
+from ops.demo_failure import DemoFailed
 
 Box = Mapping[str, str | int]
 

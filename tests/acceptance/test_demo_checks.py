@@ -9,8 +9,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from ops.demo import SAMPLES
-from ops.demo_client import DemoFailed
 from ops.demo_deliveries import check_archive, check_mail
+from ops.demo_failure import DemoFailed
 from ops.demo_pictures import Box, Original, check_rendition, read_originals
 
 BOX: Box = {"width": 200, "height": 200, "format": "png"}
