@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from pydantic.json_schema import models_json_schema
 
+from api import event_docs
 from api.job_bodies import JobBody
 from api.job_openapi import BODY_SCHEMA
 from api.mailing_bodies import MailingBody
@@ -30,7 +31,10 @@ def describe(app: FastAPI, bodies: TypeAdapter[JobBody]) -> dict[str, Any]:
             [(Problem, "serialization"), (MailingBody, "validation")], ref_template="#/components/schemas/{model}"
         )
         body = bodies.json_schema(ref_template="#/components/schemas/{model}")
-        document["components"]["schemas"] |= schemas["$defs"] | body.pop("$defs", {}) | {BODY_SCHEMA: body}
+        document["webhooks"] = event_docs.webhooks()
+        document["components"]["schemas"] |= (
+            event_docs.event_schemas() | schemas["$defs"] | body.pop("$defs", {}) | {BODY_SCHEMA: body}
+        )
         for unused in ("HTTPValidationError", "ValidationError"):
             document["components"]["schemas"].pop(unused, None)
         app.openapi_schema = document

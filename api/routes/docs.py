@@ -1,4 +1,4 @@
-"""`/docs` and `/redoc`: Swagger UI and ReDoc from files that `fastapi-offline` brings; no other host is asked."""
+"""`/docs`, `/redoc`, `/docs/events`: Swagger UI, ReDoc, the page of events; no other host is asked for their files."""
 
 import asyncio
 from importlib.util import find_spec
@@ -8,6 +8,8 @@ from fastapi import APIRouter, FastAPI, Response
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
+
+from api.event_docs import events_page
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,6 +29,12 @@ async def swagger_ui() -> HTMLResponse:
         # The validator badge would send the document to another host.
         swagger_ui_parameters={"validatorUrl": None},
     )
+
+
+@router.get("/docs/events")
+async def events() -> HTMLResponse:
+    """Show every event: when it is told, what it carries, how it looks."""
+    return events_page()
 
 
 @router.get("/redoc")

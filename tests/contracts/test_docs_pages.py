@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
+from shared.events import EVENT_TYPES
 from shared.settings import Settings
 from tests.api_server import Server, running_server
 
@@ -54,4 +55,20 @@ def test_a_page_shows_the_operations_and_asks_no_other_host(
     own = f"{server.host}:{server.port}"
     assert f"http://{own}/openapi.json" in asked
     assert [url for url in asked if urlsplit(url).netloc != own and urlsplit(url).scheme not in {"data", "blob"}] == []
+    assert complaints == []
+
+
+def test_the_page_of_events_shows_each_with_its_example(server: Server, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+
+    page.goto(f"http://{server.host}:{server.port}/docs/events", timeout=PATIENCE_MS)
+
+    assert page.locator("h2").all_inner_texts() == list(EVENT_TYPES)
+    section = page.locator("section", has=page.locator("[id='job.succeeded']"))
+    section.get_by_text("Example").click()
+    expect(section.locator("pre")).to_contain_text('"type": "job.succeeded"')
+    # It fits a narrow window: only what is inside an example scrolls.
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert complaints == []
