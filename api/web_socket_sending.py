@@ -41,6 +41,7 @@ class Sending:
         self._socket = socket
         self._stall_seconds = stall_seconds
         self._turn = asyncio.Lock()
+        self._wanting = 0
         self.blocked = False
 
     async def send(self, text: str) -> None:
@@ -51,8 +52,12 @@ class Sending:
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncGenerator[Callable[[str], Awaitable[None]]]:
         """Keep everything else back until this block is over; it gives the function that sends within it."""
-        async with self._turn:
-            yield self._say
+        self._wanting += 1
+        try:
+            async with self._turn:
+                yield self._say
+        finally:
+            self._wanting -= 1
 
     async def _say(self, text: str) -> None:
         self.blocked = True
@@ -67,7 +72,8 @@ class Sending:
     @property
     def is_busy(self) -> bool:
         """Whether a message is being sent, or waits for its turn."""
-        return self._turn.locked()
+        # Not the lock's word: it is free for a moment when it goes from one to the next.
+        return self._wanting > 0
 
     async def send_message(self, message: BaseModel) -> None:
         """Send one of the messages of `api.web_socket_messages`."""
