@@ -59,7 +59,9 @@ def test_an_endpoint_is_told_of_what_its_filters_mean_and_no_other(desk: Desk, s
     assert desk.fan_out() == 3
 
     told = [(row["endpoint_id"], row["event"]) for row in desk.rows()]
-    assert told == [(all_, "job.queued"), (all_, "job.running"), (ends, "job.succeeded"), (all_, "job.succeeded")]
+    assert told[:2] == [(all_, "job.queued"), (all_, "job.running")]
+    # Endpoints have no order among themselves.
+    assert sorted(told[2:]) == sorted([(ends, "job.succeeded"), (all_, "job.succeeded")])
     assert [row["version"] for row in desk.rows()] == [1, 2, 3, 3]
     assert {row["subject_id"] for row in desk.rows()} == {job_id}
     assert len({row["event_id"] for row in desk.rows()}) == 3
