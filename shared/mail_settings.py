@@ -73,6 +73,7 @@ class MailSettings(BaseSettings):
     smtp_rate: float = Field(0.0, ge=0)
     mail_domain_rates: Annotated[list[str], NoDecode] = Field(default_factory=list)
     mail_from: str = "Jobyard <jobyard@localhost.localdomain>"
+    welcome_email: bool = False
     mail_senders: Annotated[list[str], NoDecode] = Field(default_factory=list)
     mail_backoff_seconds: float = Field(120.0, gt=0)
     mail_backoff_cap_seconds: float = Field(4 * 3600.0, gt=0, le=24 * 3600)
