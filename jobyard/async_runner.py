@@ -1,7 +1,7 @@
 """Does the steps of flows on an event loop of asyncio; what may block on the disk runs in threads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -86,7 +86,7 @@ class AsyncRunner:
             case Sleep(seconds):
                 await asyncio.sleep(seconds)
             case Work(function):
-                answer = await asyncio.to_thread(function)
+                answer = await _in_thread(function)
             case Exclusive(flow):
                 async with self._lock:
                     answer = await self.run(flow)
@@ -97,9 +97,19 @@ class AsyncRunner:
         return self._http.build_request(**request_options(self._settings, request), content=content)
 
 
+async def _in_thread(function: Callable[[], T]) -> T:
+    """Make a call in a thread; who is cancelled waits for its end, for what it uses must not be closed under it."""
+    working = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
+
+
 async def _blocks(body: Body) -> AsyncIterator[bytes]:
     with closing(body.blocks()) as blocks:
-        while (block := await asyncio.to_thread(next, blocks, None)) is not None:
+        while (block := await _in_thread(lambda: next(blocks, None))) is not None:
             yield block
             if body.sent is not None:
                 body.sent(len(block))

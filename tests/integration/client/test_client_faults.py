@@ -177,6 +177,27 @@ def test_a_wait_outlives_its_stream_and_misses_no_end(
     assert proxy.count(f"GET /v1/jobs/{waiting_job.id}/events") >= 2
 
 
+def test_a_stream_that_falls_silent_is_noticed(
+    behind: Any, proxy: HttpProxy, client: Any, waiting_job: jobyard.Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobyard.following.FIRST_SECONDS", 0.5)
+    monkeypatch.setattr("jobyard.following.SILENCE_SECONDS", 0.5)
+    silent, seen = threading.Event(), list[str]()
+
+    def see(job: jobyard.Job) -> None:
+        seen.append(job.state)
+        if len(seen) == 1:
+            proxy.fall_silent()
+            threading.Timer(0.3, proxy.come_back).start()
+            silent.set()
+
+    joined = cancel_once(silent, client, waiting_job)
+    assert behind.jobs.wait(waiting_job.id, 30, see).state == "cancelled"
+    joined()
+    assert seen == ["scheduled", "cancelled"]
+    assert proxy.count(f"GET /v1/jobs/{waiting_job.id}/events") == 2
+
+
 @pytest.fixture
 def impatient_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up a stream sooner that does not begin."""
