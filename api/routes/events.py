@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
+import orjson
 from fastapi import APIRouter, Header, Query, Response
 
 from api.deps import ResourcesDep
@@ -11,6 +12,8 @@ from api.job_bodies import Tag
 from api.problems import problems
 from api.stream_tickets import StreamCallerDep
 from api.streams import open_job_stream, open_owner_stream
+from shared.event_examples import example_of
+from shared.schemas import Job
 
 router = APIRouter(prefix="/v1", tags=["streams"])
 
@@ -39,6 +42,7 @@ _STREAM: dict[int | str, dict[str, Any]] = {
         "content": {
             "text/event-stream": {
                 "schema": _EVENT,
+                "example": {"event": "job", "id": "5", "data": orjson.dumps(example_of(Job)).decode()},
             }
         },
     },
