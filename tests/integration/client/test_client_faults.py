@@ -23,6 +23,7 @@ MEGABYTE = 1024 * 1024
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pause for less between tries: the faults here end soon."""
     monkeypatch.setattr("jobyard.retries.FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("jobyard.retries.LONGEST_PAUSE_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -227,7 +228,7 @@ def test_where_there_is_no_stream_a_wait_goes_by_long_polling(
 ) -> None:
     behind.me()
     none = proxy.on("GET /v1/jobs/", "refuse", status=status)
-    job = client.jobs.create("demo.countdown", {"steps": 2, "step_seconds": 0.3})
+    job = client.jobs.create("demo.countdown", {"steps": 1, "step_seconds": 0.2})
     assert behind.jobs.wait(job.id, 30).state == "succeeded"
     assert none.hits == 1
     assert proxy.count(f"GET /v1/jobs/{job.id}/events") == 1
@@ -288,7 +289,7 @@ def test_a_wait_outlives_the_server(connect: Connect, yard: Yard, url: str, logi
     thread.start()
     assert seen.wait(30)
     yard.stack.supervisor.signal_group("web", signal.SIGKILL)
-    with Jobyard(url, **login, retries=10) as other:
+    with Jobyard(url, **login, retries=300) as other:
         other.jobs.cancel(job)
     thread.join()
     assert [job.state for job in waited] == ["cancelled"]
