@@ -1,6 +1,5 @@
 """A small real service to stand behind nginx, with events that tell a test how far a request has come."""
 
-import asyncio
 import hashlib
 import socket
 import threading
@@ -24,7 +23,6 @@ class Upstream:
     def __init__(self) -> None:
         self.port = 0
         self.first_chunk_arrived = threading.Event()
-        self.may_end_stream = threading.Event()
         self.all_sent = threading.Event()
 
     async def upload(self, request: Request) -> Response:
@@ -56,14 +54,6 @@ class Upstream:
     async def long_json(self, _request: Request) -> Response:
         return JSONResponse({"words": ["ledger"] * 500}, headers={"ETag": '"7"'})
 
-    async def events(self, _request: Request) -> Response:
-        async def frames() -> AsyncIterator[str]:
-            yield "data: first\n\n"
-            ended_in_time = await asyncio.to_thread(self.may_end_stream.wait, DEADLINE_SECONDS)
-            yield f"data: last {ended_in_time}\n\n"
-
-        return StreamingResponse(frames(), media_type="text/event-stream")
-
     def application(self) -> Starlette:
         get, post = ["GET"], ["POST"]
         return Starlette(
@@ -71,11 +61,9 @@ class Upstream:
                 Route("/v1/files", self.upload, methods=post),
                 Route("/v1/images", self.refuse, methods=post),
                 Route("/v1/users/me", self.headers, methods=get),
-                Route("/v1/ws", self.headers, methods=get),
                 Route("/v1/jobs", self.long_json, methods=get),
                 Route("/v1/auth/token", self.long_json, methods=get),
                 Route("/v1/files/{id}/content", self.content, methods=get),
-                Route("/v1/jobs/{id}/events", self.events, methods=get),
             ]
         )
 

@@ -68,15 +68,6 @@ def test_a_refusal_before_the_body_is_read_reaches_the_client(client: httpx2.Cli
     assert response.json() == {"code": "too_large"}
 
 
-def test_an_event_arrives_before_the_stream_ends(client: httpx2.Client, upstream: Upstream) -> None:
-    with client.stream("GET", "/v1/jobs/7/events") as response:
-        assert "content-encoding" not in response.headers
-        lines = response.iter_lines()
-        assert next(lines) == "data: first"
-        upstream.may_end_stream.set()
-        assert [line for line in lines if line] == ["data: last True"]
-
-
 def test_a_range_of_a_large_content_passes_as_it_is_and_is_not_kept_on_disk(
     client: httpx2.Client, upstream: Upstream
 ) -> None:
@@ -146,12 +137,6 @@ def test_what_a_client_claims_about_itself_is_overwritten(client: httpx2.Client,
     names = {name.lower() for name in claims}
     assert sorted((name, value) for name, value in seen if name in names) == sorted(expected.items())
     assert ["host", f"127.0.0.1:{nginx.https_port}"] in seen
-
-
-def test_a_websocket_upgrade_is_passed_on(client: httpx2.Client) -> None:
-    seen = client.get("/v1/ws", headers={"Connection": "Upgrade", "Upgrade": "websocket"}).json()
-    assert ["upgrade", "websocket"] in seen
-    assert ["connection", "upgrade"] in seen
 
 
 def test_http2_is_offered(nginx: Nginx) -> None:
