@@ -17,6 +17,7 @@ DESCRIPTION = """
 Uploads, images, e-mails and long jobs, done outside your own application's requests.
 
 A `202` means: committed. Poll the job (`ETag`, `Retry-After`), or wait for it with `Prefer: wait=N`.
+Or follow it: by server-sent events, or by the WebSocket `/v1/ws`, whose messages are in `docs/streams.md`.
 Errors are `application/problem+json` with a stable `code`.
 """
 
