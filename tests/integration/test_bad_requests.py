@@ -37,7 +37,7 @@ HOSTILE_BODIES = [
     b'{"file_id":1e400,"renditions":[{"width":' + b"9" * 5000 + b"}]}",
 ]  # fmt: skip
 BODY_ROUTES = [
-    "/v1/jobs", "/v1/emails", "/v1/emails/batch", "/v1/mailings", "/v1/notifications", "/v1/images",
+    "/v1/jobs", "/v1/emails", "/v1/emails/batch", "/v1/mailings", "/v1/notifications", "/v1/images", "/v1/webhooks",
     "/v1/auth/register", "/v1/auth/login", "/v1/auth/refresh", "/v1/auth/logout",
 ]  # fmt: skip
 
