@@ -1,13 +1,11 @@
 """Streams of the real service through deploy/nginx.conf in a real nginx: each event arrives when it happens."""
 
-import json
 from collections.abc import Iterator
 
 import httpx2
 import psycopg
 import pytest
 from fastapi import FastAPI
-from websockets.sync.client import connect
 
 from tests.app_server import DEADLINE_SECONDS, serving
 from tests.conftest import Owner
@@ -61,15 +59,3 @@ def test_the_service_learns_that_a_client_behind_nginx_has_gone(
         assert app.state.resources.stream_places.count(owner.id) == 1
     while app.state.resources.stream_places.count(owner.id):
         client.get("/health/live")
-
-
-def test_a_websocket_passes_message_by_message(nginx: Nginx, client: httpx2.Client, owner: Owner) -> None:
-    job = client.post("/v1/jobs", json={"kind": "test.echo", "input": {}}, headers=owner.headers).json()
-    url = nginx.url.replace("https://", "wss://")
-    with connect(f"{url}/v1/ws", ssl=nginx.tls_context(), additional_headers=owner.headers, proxy=None) as connection:
-        assert json.loads(connection.recv())["event"] == "ready"
-        connection.send(json.dumps({"action": "subscribe", "jobs": [job["id"]]}))
-        assert json.loads(connection.recv())["event"] == "subscribed"
-        assert json.loads(connection.recv())["data"] == job
-        cancelled = client.post(job["links"]["cancel"], headers=owner.headers).json()
-        assert json.loads(connection.recv())["data"] == cancelled

@@ -40,7 +40,7 @@ from worker.rescue import rescue
 ERROR = {"code": "handler_error", "detail": "The handler failed.", "retryable": True}
 
 SETTINGS = settings(
-    max_examples=80,
+    max_examples=120,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -174,9 +174,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def promote(self) -> None:
         changes = dispatching.promote(self.database)
-        self.expect_all(
-            [change.id for change in changes], {JobState.SCHEDULED, JobState.RETRYING}, "run_at", "queued"
-        )
+        self.expect_all([change.id for change in changes], {JobState.SCHEDULED, JobState.RETRYING}, "run_at", "queued")
         self.bench.seen["promote"] += len(changes)
 
     def dispatch(self) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from standardwebhooks import Webhook
 
+from api.app import create_app
 from tests.conftest import Owner
 from tests.integration.webhooks.conftest import Desk
 from tests.integration.webhooks.delivery_log import BODY, URL, log_delivery
@@ -97,6 +98,20 @@ def test_a_pending_delivery_is_tried_at_once_as_it_is(
     first, second = receiver.wait(2)
     assert first.webhook_id == second.webhook_id
     assert desk.delivery()["state"] == "delivered"
+
+
+def test_what_is_pending_goes_where_its_webhook_has_moved(desk: Desk, receiver: WebhookReceiver) -> None:
+    receiver.script = answer(500)
+    delivery = desk.deliver_one(receiver)
+    path = f"/v1/webhooks/{delivery['endpoint_id']}"
+    with WebhookReceiver() as other, TestClient(create_app(desk.settings)) as client:
+        moved = client.patch(path, json={"url": other.url()}, headers=desk.owner.headers)
+        assert moved.status_code == 200, moved.text
+        ask(client, desk.owner, f"{path}/deliveries/{delivery['id']}/replay")
+        desk.work()
+        assert other.wait(1)[0].webhook_id == str(delivery["id"])
+    assert len(receiver.received) == 1
+    assert (desk.delivery()["state"], desk.delivery()["url"]) == ("delivered", moved.json()["url"])
 
 
 def test_the_receiver_gets_a_replay_under_a_new_id(desk: Desk, client: TestClient, receiver: WebhookReceiver) -> None:
