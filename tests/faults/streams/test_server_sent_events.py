@@ -1,19 +1,17 @@
-"""Server-sent events while Redis is frozen, a web process is killed, or a client never reads."""
+"""Server-sent events while a web process is killed, or a client never reads."""
 
 from dataclasses import replace
 
 import psycopg
 import pytest
 
-from ops.redis import LocalRedis
 from shared.job_events import EventPublisher
 from shared.job_kind import JobKind
 from shared.settings import Settings
 from tests import factories
 from tests.api_server import running_server
 from tests.conftest import Owner
-from tests.event_reader import Stream, follow
-from tests.faults.services.yards import frozen
+from tests.event_reader import follow
 from tests.faults.streams.readers import Reader
 from tests.faults.web_socket.crowd import DEADLINE_SECONDS, Crowd
 
@@ -21,11 +19,6 @@ STEPS = {"steps": 15, "step_seconds": 0.1}
 FRAMES = 10_000
 AT_ONCE = 500
 MOST_GROWTH_BYTES = 24 * 1024 * 1024
-
-
-def last_state(stream: Stream) -> str:
-    """Read a stream to its end; gives the state that it told last."""
-    return [event.data["state"] for event in stream.rest() if event.name == "job"][-1]
 
 
 @pytest.mark.parametrize("count", [40, pytest.param(500, marks=pytest.mark.long)])
@@ -51,27 +44,6 @@ def test_all_see_the_end_although_one_of_two_processes_is_killed(
         assert readers[0].job is not None
         assert all(reader.job == readers[0].job for reader in readers)
         assert {reader.connections for reader in readers} >= {1, 2}
-
-
-def test_a_reader_learns_of_the_end_although_redis_is_frozen(
-    settings: Settings, owner: Owner, database: psycopg.Connection, kinds: dict[str, JobKind], redis_server: LocalRedis
-) -> None:
-    kind = kinds["test.echo"]
-    first = factories.enqueue(database, factories.new_job(kind, owner.id))
-    with (
-        running_server(settings) as server,
-        server.client() as client,
-        factories.open_runner(settings, kinds) as runner,
-    ):
-        with follow(client, f"/v1/jobs/{first}/events", owner.headers) as stream:
-            assert stream.next_job()["state"] == "queued"
-            with frozen(redis_server.pid):
-                factories.run_job(runner, database, kind, first)
-                assert last_state(stream) == "succeeded"
-        second = factories.enqueue(database, factories.new_job(kind, owner.id))
-        with follow(client, f"/v1/jobs/{second}/events", owner.headers) as stream:
-            factories.run_job(runner, database, kind, second)
-            assert last_state(stream) == "succeeded"
 
 
 def test_ten_thousand_frames_for_a_reader_that_never_reads_fill_no_memory_and_hold_up_nobody(
