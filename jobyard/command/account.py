@@ -2,6 +2,8 @@
 
 import getpass
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -11,6 +13,7 @@ from jobyard.command.inputs import usage
 from jobyard.command.options import command
 from jobyard.command.run import Run
 from jobyard.command.sign_ins import sign_in_of
+from jobyard.command.text import plain
 from jobyard.session import valid_base_url
 
 app = typer.Typer()
@@ -89,9 +92,10 @@ def _show(run: Run, account: Account) -> None:
 def _ask_email(*, password_stdin: bool) -> str:
     if password_stdin or not sys.stdin.isatty():
         raise usage("--email is needed where nobody can be asked")
-    sys.stderr.write("E-mail: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    with _whole_line():
+        sys.stderr.write("E-mail: ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip()
 
 
 def _read_password() -> str:
@@ -102,4 +106,15 @@ def _read_password() -> str:
 def _ask_password(email: str) -> str:
     if not sys.stdin.isatty():
         raise usage("--password-stdin is needed where nobody can be asked")
-    return getpass.getpass(f"Password of {email}: ", stream=sys.stderr)
+    with _whole_line():
+        return getpass.getpass(f"Password of {plain(email)}: ", stream=sys.stderr)
+
+
+@contextmanager
+def _whole_line() -> Generator[None]:
+    """End the line of a question that Ctrl-C has answered."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        raise

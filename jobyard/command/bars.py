@@ -3,7 +3,10 @@
 from types import TracebackType
 from typing import Self
 
+from rich.console import RenderableType
+from rich.constrain import Constrain
 from rich.filesize import decimal
+from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 from rich.text import Text
@@ -14,6 +17,7 @@ from jobyard.command.text import plain
 
 _BAR_WIDTH = 24
 _LONGEST_NAME = 32
+_FREE_COLUMNS = 4
 
 
 class Bars:
@@ -30,22 +34,27 @@ class Bars:
             _DetailColumn("", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
             TimeElapsedColumn(),
             console=screen.errors,
-            disable=not screen.shows_progress,
             expand=True,
         )
+        self._live = Live(console=screen.errors, get_renderable=self._render, refresh_per_second=10)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        if self._screen.shows_progress:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        self._live.stop()
 
     def add(self, name: str) -> "Bar":
         """Add a piece of work."""
         return Bar(self._screen, self._progress, plain(name))
+
+    def _render(self) -> RenderableType:
+        # The `^C` of a Ctrl-C needs room at the right: at the edge it would begin a line, and move all of them.
+        return Constrain(self._progress, max(1, self._screen.errors.width - _FREE_COLUMNS))
 
 
 class Bar:
@@ -65,8 +74,9 @@ class Bar:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._show(0, 1, "failed", "red")
+        # Not what was only given up: its job may go on.
+        if isinstance(error, Exception):
+            self._progress.update(self._task, detail="failed", style="red")
         self._progress.stop_task(self._task)
 
     def transfer(self, verb: str, completed: int, total: int | None) -> None:

@@ -44,7 +44,7 @@ def list_jobs(
     if run.screen.json_wanted:
         run.screen.document([job.raw for job in jobs])
     else:
-        run.screen.table(_COLUMNS, [row_of(job) for job in jobs])
+        run.screen.list(_COLUMNS, [row_of(job) for job in jobs])
 
 
 @command(app, "show")

@@ -49,7 +49,8 @@ def describe(error: BaseException) -> tuple[ExitStatus, dict[str, Any]]:
 
 def line_of(problem: dict[str, Any]) -> str:
     """Give a problem as one line: `jobyard: title: detail (code)`, and what is wrong with the input."""
-    wrong = "".join(f"; {each['pointer']}: {each['detail']}" for each in problem.get("errors", ()))
+    pairs = ((each["pointer"], each["detail"]) for each in problem.get("errors", ()))
+    wrong = "".join(f"; {': '.join(filter(None, pair))}" for pair in pairs)
     return plain(f"jobyard: {problem['title']}: {problem['detail'].rstrip('.')}{wrong} ({problem['code']})")
 
 

@@ -88,10 +88,7 @@ class Run:
         for url, text in self._uploads.items():
             self.screen.warn(f"{text} is not whole; continue it: jobyard upload {shlex.quote(text)} --resume {url}")
         for job in self._followed.values():
-            self.screen.warn(
-                f"job {job.id} ({job.kind}) goes on; watch it: jobyard jobs watch {job.id}, "
-                f"or end it: jobyard jobs cancel {job.id}"
-            )
+            self.screen.warn(f"job {job.id} goes on; watch it: jobyard jobs watch {job.id}")
 
     async def _perform(self, work: Work[T], *, signed_in: bool) -> T:
         limit = asyncio.timeout(self.wishes.timeout)

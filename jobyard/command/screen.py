@@ -94,12 +94,17 @@ class Screen:
                 self.row(row)
             return
         if not rows:
-            self.note("nothing to show")
             return
         table = make_table(columns)
         for row in rows:
             table.add_row(*map(rich_cell, row))
         self._out.print(table)
+
+    def list(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+        """Write a table of all that there is; a person is told when that is nothing."""
+        self.table(columns, rows)
+        if not rows and self.is_terminal:
+            self.note("there are none")
 
     def row(self, row: Sequence[Cell]) -> None:
         """Write a row without its table, with tabs between the cells."""

@@ -34,7 +34,7 @@ def list_webhooks(run: Run, *, limit: Limit = 50, everything: All = False) -> No
         run.screen.document([webhook.raw for webhook in webhooks])
         return
     rows = [(each.id, each.url, each.events, _state_of(each), each.failures) for each in webhooks]
-    run.screen.table(("id", "url", "events", "state", "failures"), rows)
+    run.screen.list(("id", "url", "events", "state", "failures"), rows)
 
 
 @command(app, "create")
