@@ -56,5 +56,6 @@ RECIPIENT_CHANGES: dict[str, dict[str, Any]] = {
 
 
 def example_of(model: type[BaseModel]) -> dict[str, Any]:
-    """Give the example that a model's schema carries."""
-    return dict(model.model_json_schema()["example"])
+    """Give the example that a model's schema carries, in the order of its fields, which the schema sorts."""
+    example = model.model_json_schema()["example"]
+    return model.model_validate(example).model_dump(mode="json", by_alias=True)

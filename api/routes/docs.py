@@ -9,7 +9,7 @@ from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
-from api.event_docs import events_page
+from api.event_page import events_page
 
 router = APIRouter(include_in_schema=False)
 

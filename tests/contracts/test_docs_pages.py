@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from shared.events import EVENT_TYPES
+from api.event_docs import SENT_EVENTS
 from shared.settings import Settings
 from tests.api_server import Server, running_server
 
@@ -65,10 +65,12 @@ def test_the_page_of_events_shows_each_with_its_example(server: Server, browser:
 
     page.goto(f"http://{server.host}:{server.port}/docs/events", timeout=PATIENCE_MS)
 
-    assert page.locator("h2").all_inner_texts() == list(EVENT_TYPES)
-    section = page.locator("section", has=page.locator("[id='job.succeeded']"))
-    section.get_by_text("Example").click()
-    expect(section.locator("pre")).to_contain_text('"type": "job.succeeded"')
+    assert page.locator("h3").all_inner_texts() == list(SENT_EVENTS)
+    event = page.locator("article", has=page.locator("[id='job.succeeded']"))
+    event.get_by_text("Example").click()
+    expect(event.locator("pre")).to_contain_text('"type": "job.succeeded"')
+    page.locator("section", has=event).get_by_text("What data holds").click()
+    expect(page.get_by_text("progress.percent")).to_be_visible()
     # It fits a narrow window: only what is inside an example scrolls.
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert complaints == []
