@@ -43,7 +43,8 @@ class WelcomeResult(JobResult):
 def welcome_email(event: Event, context: JobContext) -> WelcomeResult:
     """Welcome a new user by an e-mail; the same event never makes a second one, however often it is told."""
     settings = context.settings
-    address, name = str(event.data["email"]), event.data["name"]
+    # A name may have what ends a line for mail programs.
+    address, name = str(event.data["email"]), " ".join(str(event.data["name"] or "").split()) or None
     try:
         to = make_mailbox(name, address)
     except ValueError as error:

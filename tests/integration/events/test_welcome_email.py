@@ -24,9 +24,9 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"welcome_email": True, "public_url": "https://jobyard.example.com"})
 
 
-def register(post: emails.Post, ear: Ear) -> Event:
+def register(post: emails.Post, ear: Ear, **changes: str | None) -> Event:
     ear.listen("user.created")
-    assert post.client.post("/v1/auth/register", json=ADA).status_code == 201
+    assert post.client.post("/v1/auth/register", json=ADA | changes).status_code == 201
     [event] = ear.heard()
     return event
 
@@ -57,6 +57,18 @@ def test_a_new_user_gets_one_mail_however_often_the_event_is_told(
     assert "Hello Ada {{ 7 * 7 }}," in text
     assert "https://jobyard.example.com" in text
     assert post.client.get("/v1/emails", headers=post.owner.headers).json()["items"] == []
+
+
+@pytest.mark.parametrize(("name", "greeting"), [("Ada\u2028Lovelace", "Hello Ada Lovelace,"), (None, "Hello,")])
+def test_whatever_the_name_there_is_a_mail(
+    post: emails.Post, ear: Ear, kinds: dict[str, JobKind], mail_server: MailServer, name: str | None, greeting: str
+) -> None:
+    made = welcome(post, kinds, register(post, ear, name=name))
+    assert factories.run_job(post.runner, post.database, post.kind, UUID(made["job_id"])) == "succeeded"
+
+    [delivered] = mail_server.delivered
+    assert greeting in delivered.message.get_content()
+    assert delivered.recipients == ["ada@example.org"]
 
 
 def test_it_listens_only_where_the_settings_say_so(settings: Settings, kinds: dict[str, JobKind]) -> None:
