@@ -205,7 +205,7 @@ def _by_asking(session: Session, followed: Followed) -> Stream[Job]:
     longest = LONGEST_POLL_SECONDS
     while not followed.done:
         left = followed.left()
-        wait = min(longest, int(left))
+        wait = int(min(longest, left))
         began = time.monotonic()
         try:
             answer = yield from ask(session, _poll(session, followed, wait, left), retries=0)
