@@ -1,6 +1,7 @@
 """What the feeds of this process watch: jobs by their ids, owners as a whole, and what has been told of them so far."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -76,17 +77,22 @@ class Watched:
         self.on_new_owner: Callable[[], None] | None = None
         self.anything = asyncio.Event()
         self._feeds: set[Feed] = set()
+        self._feeds_of: Counter[UUID] = Counter()
 
     def open(self, owner_id: UUID, only: UUID | None = None) -> Feed:
         """Begin a feed."""
         feed = Feed(owner_id, self, only)
         self._feeds.add(feed)
+        self._feeds_of[owner_id] += 1
         return feed
 
     def close(self, feed: Feed) -> None:
         """End a feed."""
         feed.close()
         self._feeds.discard(feed)
+        self._feeds_of[feed.owner_id] -= 1
+        if not self._feeds_of[feed.owner_id]:
+            del self._feeds_of[feed.owner_id]
 
     def let_all_go(self, reason: Reason) -> None:
         """End all feeds there are."""
@@ -167,7 +173,9 @@ class Watched:
 
     def jobs_of(self, owner_ids: Iterable[UUID]) -> list[UUID]:
         """Name the jobs that feeds of these owners name."""
-        owners = set(owner_ids)
+        owners = {owner_id for owner_id in owner_ids if owner_id in self._feeds_of}
+        if not owners:
+            return []
         return [
             job_id
             for job_id, job in self.jobs.items()
