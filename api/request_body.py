@@ -10,8 +10,11 @@ from api.content_types import ContentTypeNotSupported
 from api.upload_errors import UploadAborted
 from shared.errors import FileTooLarge, JobyardError
 
-LARGEST_DRAINED_BYTES = 1024 * 1024
-"""A refused body with more than this still to come costs the client its connection."""
+LARGEST_DRAINED_BYTES = 32 * 1024 * 1024
+"""A refused body with more than this still to come costs the client its connection, and mostly the answer too.
+
+Most clients send all before they read, and find the connection reset; ours sends 16 MiB at once at most.
+"""
 
 
 class Body:

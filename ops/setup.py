@@ -60,7 +60,7 @@ def _set_up(name: str) -> None:
         _PLACE_FILE.write_bytes(_place())
     _install(requirements)
     _put_checkout_on_path()
-    _make_command()
+    make_command()
     _stamp(name).write_text(_fingerprint(name))
 
 
@@ -141,7 +141,7 @@ def _put_checkout_on_path() -> None:
     (packages / "jobyard-checkout.pth").write_text(os.path.relpath(_ROOT, packages.resolve()) + "\n")
 
 
-def _make_command() -> None:
+def make_command() -> None:
     """Write `.venv/bin/jobyard`, as pip would if the project were installed."""
     launcher = _VENV / "bin" / "jobyard"
     # Not `#!.venv/bin/python`: a shebang takes no blank. -I keeps modules of the working directory out.

@@ -9,6 +9,7 @@ from jobyard import AsyncJobyard, Delivery
 from jobyard.command.lists import All, Limit, collect, limit_of
 from jobyard.command.options import command
 from jobyard.command.run import Run
+from jobyard.command.screen import Cell
 from jobyard.command.work import show_json, side_by_side
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, or for-jobs.")]
@@ -34,7 +35,7 @@ def list_deliveries(
     if run.screen.json_wanted:
         run.screen.document([delivery.raw for delivery in deliveries])
     else:
-        _show_table(run, deliveries)
+        run.screen.list(_COLUMNS, _rows(deliveries))
 
 
 def replay_deliveries(
@@ -51,7 +52,7 @@ def replay_deliveries(
     if run.screen.json_wanted:
         show_json(run, deliveries, len(ids))
     else:
-        _show_table(run, deliveries)
+        run.screen.table(_COLUMNS, _rows(deliveries))
 
 
 def add_to(app: typer.Typer) -> None:
@@ -65,11 +66,11 @@ def show_delivery(run: Run, delivery: Delivery) -> None:
     if run.screen.json_wanted:
         run.screen.document(delivery.raw)
     else:
-        _show_table(run, [delivery])
+        run.screen.table(_COLUMNS, _rows([delivery]))
 
 
-def _show_table(run: Run, deliveries: Sequence[Delivery]) -> None:
-    rows = [
+def _rows(deliveries: Sequence[Delivery]) -> list[tuple[Cell, ...]]:
+    return [
         (
             each.id,
             each.event,
@@ -80,4 +81,3 @@ def _show_table(run: Run, deliveries: Sequence[Delivery]) -> None:
         )
         for each in deliveries
     ]
-    run.screen.table(_COLUMNS, rows)

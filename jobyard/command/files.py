@@ -15,9 +15,12 @@ from jobyard.command.lists import All, Limit, collect, limit_of
 from jobyard.command.names import Outputs, safe_name
 from jobyard.command.options import command
 from jobyard.command.run import Run
+from jobyard.command.screen import Cell
 from jobyard.command.work import show_json, side_by_side
 
 app = typer.Typer(no_args_is_help=True, help="Stored files.")
+
+_COLUMNS = ("id", "name", "size", "media type", "created")
 
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of files.")]
 Output = Annotated[
@@ -38,7 +41,7 @@ def list_files(run: Run, *, limit: Limit = 50, everything: All = False) -> None:
     if run.screen.json_wanted:
         run.screen.document([file.raw for file in files])
     else:
-        _show_table(run, files)
+        run.screen.list(_COLUMNS, _rows(run, files))
 
 
 @command(app, "show")
@@ -138,7 +141,7 @@ def show_files(run: Run, files: Sequence[File], *, asked: int) -> None:
     if run.screen.json_wanted:
         show_json(run, files, asked)
     else:
-        _show_table(run, files)
+        run.screen.table(_COLUMNS, _rows(run, files))
 
 
 def show_downloads(run: Run, downloads: Sequence[tuple[File, str]], *, asked: int) -> None:
@@ -151,16 +154,7 @@ def show_downloads(run: Run, downloads: Sequence[tuple[File, str]], *, asked: in
             run.screen.line(path)
 
 
-def _show_table(run: Run, files: Sequence[File]) -> None:
-    columns = ("id", "name", "size", "media type", "created")
-    rows = [
-        (
-            file.id,
-            file.name,
-            decimal(file.size) if run.screen.is_terminal else file.size,
-            file.media_type,
-            file.created_at,
-        )
-        for file in files
-    ]
-    run.screen.table(columns, rows)
+def _rows(run: Run, files: Sequence[File]) -> list[tuple[Cell, ...]]:
+    # A program counts bytes.
+    shown = decimal if run.screen.is_terminal else str
+    return [(file.id, file.name, shown(file.size), file.media_type, file.created_at) for file in files]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from jobyard.command.exits import ExitStatus
+from jobyard.command.exits import CommandFailed, ExitStatus
 from jobyard.command.problems import report
 from jobyard.command.run import Run, Wishes
 
@@ -90,9 +90,8 @@ def _complete(wishes: Wishes, function: Callable[..., None], given: dict[str, An
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
     except KeyboardInterrupt:
-        run.screen.warn("jobyard: interrupted")
-        run.tell_what_goes_on()
-        return ExitStatus.INTERRUPTED
+        run.fail(ExitStatus.INTERRUPTED)
+        run.later(CommandFailed("Interrupted", "nothing more is done here", code="interrupted"))
     except Exception as error:  # noqa: BLE001 - whatever it is, a person wants one line
         run.later(error)
     for failure in run.failures:

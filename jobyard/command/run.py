@@ -85,10 +85,18 @@ class Run:
 
     def tell_what_goes_on(self) -> None:
         """Say what this command leaves behind, and how to see to it: jobs that go on, uploads that can."""
+        if self.screen.json_wanted:
+            self._show_what_goes_on()
+            return
         for url, text in self._uploads.items():
             self.screen.warn(f"{text} is not whole; continue it: jobyard upload {shlex.quote(text)} --resume {url}")
         for job in self._followed.values():
             self.screen.warn(f"job {job.id} goes on; watch it: jobyard jobs watch {job.id}")
+
+    def _show_what_goes_on(self) -> None:
+        uploads = [{"file": text, "url": url} for url, text in self._uploads.items()]
+        if uploads or self._followed:
+            self.screen.error_document({"jobs": list(self._followed), "uploads": uploads})
 
     async def _perform(self, work: Work[T], *, signed_in: bool) -> T:
         limit = asyncio.timeout(self.wishes.timeout)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ops import setup
 from ops.paths import ROOT
 
 PINNED = ("requirements.txt", "requirements-local.txt", "requirements-dev.txt")
@@ -27,6 +28,20 @@ def test_without_a_python_that_fits_one_line_says_so(tmp_path: Path, shims: list
     assert answer.returncode == 1
     assert answer.stderr.startswith("jobyard: no Python 3.11, 3.12 or 3.13 found")
     assert answer.stderr.count("\n") == 1
+
+
+def test_the_command_is_run_by_the_python_of_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    binaries = tmp_path / "a 'venv'" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").write_text('#!/bin/sh\nprintf "%s," "$@"\n')
+    (binaries / "python").chmod(0o755)
+    monkeypatch.setattr(setup, "_VENV", binaries.parent)
+    monkeypatch.setattr(setup, "_PYTHON", binaries / "python")
+
+    setup.make_command()
+    said = subprocess.run([binaries / "jobyard", "a b", "*"], capture_output=True, text=True, check=True).stdout
+
+    assert said == "-I,-m,jobyard,a b,*,"
 
 
 @pytest.mark.parametrize("name", [*PINNED, BENCH, HEIC])
