@@ -5,7 +5,7 @@ from collections.abc import Generator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from api.event_docs import SENT_EVENTS
 from shared.settings import Settings
@@ -13,7 +13,6 @@ from tests.api_server import Server, running_server
 
 pytestmark = pytest.mark.root_linux
 
-CHROMIUM = "/usr/bin/chromium"
 PATIENCE_MS = 30_000
 
 
@@ -21,18 +20,6 @@ PATIENCE_MS = 30_000
 def server(settings: Settings) -> Generator[Server]:
     with running_server(settings) as server:
         yield server
-
-
-@pytest.fixture
-def browser() -> Generator[Browser]:
-    # In CI it runs as root, where Chromium's sandbox does not start; the proxy settings of a machine are not its own.
-    switches = ["--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=switches)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 @pytest.mark.parametrize(("path", "operations"), [("/docs", ".opblock-summary-path"), ("/redoc", "h2")])

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from fastapi import FastAPI
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from ops.paths import ROOT
 from tests.app_server import AppServer, serving
@@ -15,7 +15,6 @@ from tests.conftest import Owner
 
 pytestmark = pytest.mark.root_linux
 
-CHROMIUM = "/usr/bin/chromium"
 SCRIPTS = re.findall(r"```js\n(.*?)```", (ROOT / "docs/streams.md").read_text(), re.DOTALL)
 
 
@@ -23,18 +22,6 @@ SCRIPTS = re.findall(r"```js\n(.*?)```", (ROOT / "docs/streams.md").read_text(),
 def server(app: FastAPI) -> Generator[AppServer]:
     with serving(app) as server:
         yield server
-
-
-@pytest.fixture
-def browser() -> Generator[Browser]:
-    # As in test_docs_pages.py.
-    switches = ["--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=switches)
-        try:
-            yield browser
-        finally:
-            browser.close()
 
 
 def begin(page: Page, server: AppServer, call: str) -> None:

@@ -1,23 +1,18 @@
-"""A whole Jobyard, and the command as a process of its own against it."""
+"""The command as a process of its own, against the Jobyard of the tests of the client."""
 
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobyard import Jobyard
-from tests.faults.conftest import Yard, open_yard
+from tests.integration.client.conftest import PASSWORD, Login
 
-PASSWORD = "correct horse battery staple"
 SAMPLES = Path("jobyard/samples").absolute()
-_numbers = count()
 
 
 @dataclass(frozen=True)
@@ -68,31 +63,10 @@ class Shell:
         return finished
 
 
-@pytest.fixture(scope="session")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Run a Jobyard for all tests of the command."""
-    with open_yard(
-        tmp_path_factory.mktemp("command"),
-        only=("web", "dispatcher", "worker", "mailbox"),
-        lease_seconds=30,
-        environment={"JOBYARD_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"},
-    ) as yard:
-        yield yard
-
-
 @pytest.fixture
-def url(yard: Yard) -> str:
-    """Give the address of the server."""
-    return yard.stack.endpoints.api_url
-
-
-@pytest.fixture
-def email(url: str) -> str:
+def email(login: Login) -> str:
     """Make an account for a test."""
-    address = f"user{next(_numbers)}@example.com"
-    with Jobyard(url) as client:
-        client.register(address, PASSWORD)
-    return address
+    return login["email"]
 
 
 @pytest.fixture

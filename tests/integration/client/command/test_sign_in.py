@@ -4,7 +4,8 @@ import json
 import stat
 from typing import Any
 
-from tests.integration.command.conftest import PASSWORD, Shell
+from tests.integration.client.command.conftest import Shell
+from tests.integration.client.conftest import PASSWORD
 
 
 def change(shell: Shell, **changes: Any) -> dict[str, Any]:

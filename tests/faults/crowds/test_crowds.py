@@ -8,14 +8,21 @@ from shared.settings import Settings
 from tests import factories
 from tests.api_server import running_server
 from tests.conftest import Owner
-from tests.faults.web_socket.crowd import DEADLINE_SECONDS, Client, Crowd
+from tests.faults.crowds.crowd import DEADLINE_SECONDS, Client, Crowd
+from tests.faults.crowds.readers import Reader
 
 STEPS = {"steps": 15, "step_seconds": 0.1}
 
 
+@pytest.mark.parametrize("of", [Client, Reader])
 @pytest.mark.parametrize("count", [40, pytest.param(500, marks=pytest.mark.long)])
 def test_all_see_the_end_although_one_of_two_processes_is_killed(
-    settings: Settings, owner: Owner, database: psycopg.Connection, kinds: dict[str, JobKind], count: int
+    settings: Settings,
+    owner: Owner,
+    database: psycopg.Connection,
+    kinds: dict[str, JobKind],
+    count: int,
+    of: type[Client],
 ) -> None:
     kind = kinds["demo.countdown"]
     job_id = factories.enqueue(database, factories.new_job(kind, owner.id, STEPS))
@@ -25,7 +32,7 @@ def test_all_see_the_end_although_one_of_two_processes_is_killed(
         factories.open_runner(settings, kinds) as runner,
     ):
         both = [one.port, two.port]
-        clients = [Client(owner, str(job_id), both if number % 2 else both[::-1]) for number in range(count)]
+        clients = [of(owner, str(job_id), both if number % 2 else both[::-1]) for number in range(count)]
 
         crowd = Crowd(clients, one.memory.kill)
         crowd.start()

@@ -6,7 +6,7 @@ import json
 
 import httpx2
 
-from tests.faults.web_socket.crowd import Client
+from tests.faults.crowds.crowd import Client
 
 
 class Reader(Client):

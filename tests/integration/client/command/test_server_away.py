@@ -3,7 +3,7 @@
 import signal
 
 from tests.faults.conftest import Yard
-from tests.integration.command.conftest import SAMPLES, Shell
+from tests.integration.client.command.conftest import SAMPLES, Shell
 
 
 def test_a_server_that_is_killed_while_a_picture_is_waited_for_costs_nothing(shell: Shell, yard: Yard) -> None:

@@ -11,7 +11,7 @@ import termios
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
-from tests.integration.command.conftest import Shell
+from tests.integration.client.command.conftest import Shell
 
 ROWS, COLUMNS = 30, 120
 _STARTER = """

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.command.conftest import PASSWORD, SAMPLES, Shell
-from tests.integration.command.hostile_server import CONTENT, UNKNOWN, HostileServer
-from tests.integration.command.terminal import at_terminal
+from tests.integration.client.command.conftest import SAMPLES, Shell
+from tests.integration.client.command.hostile_server import CONTENT, UNKNOWN, HostileServer
+from tests.integration.client.command.terminal import at_terminal
+from tests.integration.client.conftest import PASSWORD
 
 LATER = '{"steps": 1000, "step_seconds": 60}'
 # What rich itself writes: colours, the cursor and lines erased; nothing else may come.

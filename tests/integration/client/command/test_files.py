@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.faults.conftest import Yard
-from tests.integration.command.conftest import SAMPLES, Shell
+from tests.integration.client.command.conftest import SAMPLES, Shell
 
 CAT = SAMPLES / "cat-on-its-side.jpg"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.command.conftest import SAMPLES, Shell
+from tests.integration.client.command.conftest import SAMPLES, Shell
 
 UNKNOWN = "0198f2a5-7e3b-7c52-9d0e-5d2f9a3c1b44"
 LATER = '{"steps": 1000, "step_seconds": 60}'

@@ -1,9 +1,8 @@
-"""Server-sent events while a web process is killed, or a client never reads."""
+"""Server-sent events for a client that never reads."""
 
 from dataclasses import replace
 
 import psycopg
-import pytest
 
 from shared.job_events import EventPublisher
 from shared.job_kind import JobKind
@@ -12,38 +11,10 @@ from tests import factories
 from tests.api_server import running_server
 from tests.conftest import Owner
 from tests.event_reader import follow
-from tests.faults.streams.readers import Reader
-from tests.faults.web_socket.crowd import DEADLINE_SECONDS, Crowd
 
-STEPS = {"steps": 15, "step_seconds": 0.1}
 FRAMES = 10_000
 AT_ONCE = 500
 MOST_GROWTH_BYTES = 24 * 1024 * 1024
-
-
-@pytest.mark.parametrize("count", [40, pytest.param(500, marks=pytest.mark.long)])
-def test_all_see_the_end_although_one_of_two_processes_is_killed(
-    settings: Settings, owner: Owner, database: psycopg.Connection, kinds: dict[str, JobKind], count: int
-) -> None:
-    kind = kinds["demo.countdown"]
-    job_id = factories.enqueue(database, factories.new_job(kind, owner.id, STEPS))
-    with (
-        running_server(settings) as one,
-        running_server(settings) as two,
-        factories.open_runner(settings, kinds) as runner,
-    ):
-        both = [one.port, two.port]
-        readers = [Reader(owner, str(job_id), both if number % 2 else both[::-1]) for number in range(count)]
-
-        crowd = Crowd(readers, one.memory.kill)
-        crowd.start()
-        assert crowd.subscribed.wait(DEADLINE_SECONDS)
-        assert factories.run_job(runner, database, kind, job_id) == "succeeded"
-        crowd.join_all()
-
-        assert readers[0].job is not None
-        assert all(reader.job == readers[0].job for reader in readers)
-        assert {reader.connections for reader in readers} >= {1, 2}
 
 
 def test_ten_thousand_frames_for_a_reader_that_never_reads_fill_no_memory_and_hold_up_nobody(
