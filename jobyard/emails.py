@@ -53,19 +53,12 @@ class Emails(Resource[R]):
             html=html,
             template=template,
             variables=variables,
-            reply_to=reply_to,
             cc=list(cc) or None,
             bcc=list(bcc) or None,
             attachment_ids=[id_of(file) for file in attachments] or None,
             inline_images=_images(inline_images or {}) or None,
-            headers=headers,
-            unsubscribe=unsubscribe,
-            delivery=delivery,
-            tags=list(tags) or None,
-            priority=priority,
-            send_at=send_at,
         )
-        body |= given(**{"from": sender})
+        body |= sending(sender, reply_to, headers, unsubscribe, delivery, tags, priority, send_at)
         return read_as(Email, (yield from post(self.session, "/v1/emails", body, key=idempotency_key)))
 
     @call
@@ -105,6 +98,29 @@ class Emails(Resource[R]):
     def cancel(self, email: AnyEmail) -> Flow[Email]:
         """Cancel what has not gone to the mail server yet; repeating it is fine. Raises `Conflict`."""
         return read_as(Email, (yield from post(self.session, f"{_path(email)}/cancel")))
+
+
+def sending(
+    sender: str | None,
+    reply_to: str | None,
+    headers: Mapping[str, str] | None,
+    unsubscribe: bool | None,  # noqa: FBT001 - both callers give all of these in order
+    delivery: str | None,
+    tags: Sequence[str],
+    priority: int | None,
+    send_at: datetime | None,
+) -> dict[str, Any]:
+    """Give what can be said of how an e-mail or a mailing goes, in the API's words, without what is not."""
+    said = given(
+        reply_to=reply_to,
+        headers=headers,
+        unsubscribe=unsubscribe,
+        delivery=delivery,
+        tags=list(tags) or None,
+        priority=priority,
+        send_at=send_at,
+    )
+    return said | given(**{"from": sender})
 
 
 def _images(images: Mapping[str, AnyFile]) -> list[dict[str, str]]:

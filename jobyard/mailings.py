@@ -6,6 +6,7 @@ from typing import Any
 
 from jobyard.calls import R, Resource, call, stream
 from jobyard.email_models import Mailing, Preview, Suppression, Template
+from jobyard.emails import sending
 from jobyard.exchange import Id, delete, get, given, pages, post, put, query_of, read_as, segment
 from jobyard.flows import Flow, Stream
 
@@ -39,15 +40,8 @@ class Mailings(Resource[R]):
             template=template,
             recipients=[{"to": to, "variables": values} for to, values in pairs],
             variables=variables,
-            reply_to=reply_to,
-            headers=headers,
-            unsubscribe=unsubscribe,
-            delivery=delivery,
-            tags=list(tags) or None,
-            priority=priority,
-            send_at=send_at,
         )
-        body |= given(**{"from": sender})
+        body |= sending(sender, reply_to, headers, unsubscribe, delivery, tags, priority, send_at)
         return read_as(Mailing, (yield from post(self.session, "/v1/mailings", body, key=idempotency_key)))
 
     @call

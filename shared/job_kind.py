@@ -110,10 +110,8 @@ def job(
     Unless it is `interruptible=False`, a handler that does not look is broken into when its job is cancelled or lost,
     or its worker stops; see `JobContext`. Jobs of a `silent` kind make no events and are in no stream of all jobs: what
     tells of other jobs must not tell of itself. The last three say what files a job takes, each and together: a job
-    that needs others is refused when it is enqueued. A number of bytes that operators set is read from the settings:
-    `max_file_bytes=lambda settings: settings.max_image_bytes`.
-    Raises `TypeError` for missing annotations, `DuplicateJobKind` for a taken name, `ValueError` for an unknown queue
-    or a limit below 1.
+    that needs others is refused when it is enqueued; bytes may be read from the settings, by a function of them.
+    Raises `TypeError` for missing annotations, `DuplicateJobKind`, `ValueError` for a queue or limit that cannot be.
     """
 
     def register(handler: Handler) -> Handler:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from jobyard import AsyncJobyard, Email
 from jobyard.command.bars import Bars
 from jobyard.command.exits import CommandFailed
-from jobyard.command.inputs import STDIN, read_inputs, text_of, usage
+from jobyard.command.inputs import STDIN, Input, read_inputs, text_of, usage
 from jobyard.command.options import command
 from jobyard.command.run import Run
 from jobyard.command.stored import store_all
@@ -46,43 +46,33 @@ def mail(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing more will be tried.")] = False,
 ) -> None:
     """Send an e-mail. Its text is taken from standard input when nothing else says it."""
-    if (text and text_file) or (html and html_file):
-        raise usage("a text and its file exclude each other")
-    texts = _read_texts(text, html, text_file, html_file, templated=template is not None)
-    attachments = read_inputs(attach or (), stored=True)
-    told = _read_variables(variables)
+    said = _read_texts(text, html, text_file, html_file, templated=template is not None)
+    said |= {"to": to, "subject": subject, "template": template, "variables": _read_variables(variables)}
+    said |= {"sender": sender, "reply_to": reply_to, "cc": cc or (), "bcc": bcc or (), "tags": tag or ()}
+    email = _send(run, said, read_inputs(attach or (), stored=True), wait=wait)
+    _show(run, email)
+    if wait:
+        _judge(run, email)
 
+
+def _send(run: Run, said: Mapping[str, Any], attachments: Sequence[Input], *, wait: bool) -> Email:
     async def send(client: AsyncJobyard) -> Email:
         with Bars(run.screen) as bars:
-            email = await client.emails.send(
-                to,
-                subject,
-                texts[0],
-                html=texts[1],
-                template=template,
-                variables=told,
-                sender=sender,
-                reply_to=reply_to,
-                cc=cc or (),
-                bcc=bcc or (),
-                attachments=await store_all(run, client, attachments, bars),
-                tags=tag or (),
-            )
+            email = await client.emails.send(**said, attachments=await store_all(run, client, attachments, bars))
             if not wait or email.job_id is None:
                 return email
             with bars.add(email.subject) as bar:
                 await finish(run, client, await client.jobs.get(email.job_id), bar)
             return await client.emails.get(email)
 
-    email = run.perform(send)
-    _show(run, email)
-    if wait:
-        _judge(run, email)
+    return run.perform(send)
 
 
 def _read_texts(
     text: str | None, html: str | None, text_file: str | None, html_file: str | None, *, templated: bool
-) -> tuple[str | None, str | None]:
+) -> dict[str, Any]:
+    if (text and text_file) or (html and html_file):
+        raise usage("a text and its file exclude each other")
     if text_file is not None:
         text = _read(text_file)
     if html_file is not None:
@@ -91,7 +81,7 @@ def _read_texts(
         text = "" if sys.stdin.isatty() else sys.stdin.read()
         if not text:
             raise usage("it says nothing: give --text, --html, --text-file, or a text on standard input")
-    return text, html
+    return {"text": text, "html": html}
 
 
 def _read(file: str) -> str:

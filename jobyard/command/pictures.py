@@ -67,16 +67,16 @@ def resize(
     inputs = read_inputs(pictures, stored=True)
     if output is not None and len(inputs) > 1 and not is_directory(output):
         raise usage("several pictures need a directory: -o out/")
-    wanted: dict[str, Any] = {
-        "width": width,
-        "height": height,
-        "fit": fit and fit.value,
-        "format": image_format and image_format.value,
-        "quality": quality,
-        "preset": preset,
-    }
-    outputs = Outputs(force=force)
+    wanted: dict[str, Any] = {"width": width, "height": height, "quality": quality, "preset": preset}
+    wanted |= {"fit": fit and fit.value, "format": image_format and image_format.value}
+    resized = _resize(run, inputs, wanted, output, Outputs(force=force), wait=wait)
+    _show(run, resized, asked=len(inputs), output=output)
+    judge(run, [each.job for each in resized])
 
+
+def _resize(
+    run: Run, inputs: Sequence[Input], wanted: Mapping[str, Any], output: str | None, outputs: Outputs, *, wait: bool
+) -> list[_Resized]:
     async def resize_all(client: AsyncJobyard) -> list[_Resized]:
         with Bars(run.screen) as bars:
 
@@ -90,9 +90,7 @@ def resize(
 
             return await side_by_side(run, inputs, resize_one)
 
-    resized = run.perform(resize_all)
-    _show(run, resized, asked=len(inputs), output=output)
-    judge(run, [each.job for each in resized])
+    return run.perform(resize_all)
 
 
 async def _enqueue(client: AsyncJobyard, given: Input, wanted: Mapping[str, Any], bar: Bar) -> Job:

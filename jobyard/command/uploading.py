@@ -1,6 +1,7 @@
 """`jobyard upload`."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -34,27 +35,29 @@ def upload(
     if (name or resume) and len(inputs) > 1:
         raise usage("--name and --resume are for a single file")
 
+    said = {"description": description, "resumable": resumable or None}
+
     async def send_all(client: AsyncJobyard) -> list[File]:
         with Bars(run.screen) as bars:
 
             async def send(given: Input) -> File:
-                with bars.add(name or given.name) as bar:
-                    content = given.required()
-
-                    def see(progress: Progress) -> None:
-                        run.note_upload(given.text, progress)
-                        bar.transfer("uploaded", progress.completed, progress.total)
-
-                    if resume:
-                        return await client.files.resume_upload(resume, content, on_progress=see)
-                    return await client.files.upload(
-                        content,
-                        name=name or given.name,
-                        description=description,
-                        resumable=resumable or None,
-                        on_progress=see,
-                    )
+                return await _send(run, client, given, bars, said | {"name": name or given.name}, resume)
 
             return await side_by_side(run, inputs, send)
 
     show_files(run, run.perform(send_all), asked=len(inputs))
+
+
+async def _send(
+    run: Run, client: AsyncJobyard, given: Input, bars: Bars, said: Mapping[str, Any], resume: str | None
+) -> File:
+    with bars.add(said["name"]) as bar:
+        content = given.required()
+
+        def see(progress: Progress) -> None:
+            run.note_upload(given.text, progress)
+            bar.transfer("uploaded", progress.completed, progress.total)
+
+        if resume:
+            return await client.files.resume_upload(resume, content, on_progress=see)
+        return await client.files.upload(content, on_progress=see, **said)

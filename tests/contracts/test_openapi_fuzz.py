@@ -27,11 +27,11 @@ from shared.ids import new_id
 from shared.job_kind import QUEUES
 from shared.settings import Settings
 from tests.conftest import Owner, make_owner
+from tests.contracts.makers import WEBHOOK_URL, Maker
 from tests.integration.files.bodies import PNG
 
 EXAMPLES = 15
 SEED = 20261124
-WEBHOOK_URL = "https://app.example.com/hooks"
 
 Case = schemathesis.Case[Any]
 Check = Callable[..., bool | None]
@@ -70,59 +70,26 @@ def api_schema(request: pytest.FixtureRequest, settings: Settings, owner: Owner)
 
 @pytest.fixture
 def makers(client: TestClient, settings: Settings, owner: Owner, stranger: Owner) -> dict[str, Make]:
-    """Give what makes something for each parameter of a path: only what exists is answered with more than 404."""
-
-    def post(path: str, **request: Any) -> Any:
-        answer = client.post(path, headers=owner.headers, **request)
-        assert answer.is_success
-        return answer.json()
-
-    def make_named() -> str:
-        preset, template = {"renditions": [{"width": 8}]}, {"subject": "s", "text": "{{ x|default(1) }}"}
-        for path, body in (("image-presets", preset), ("email-templates", template)):
-            assert client.put(f"/v1/{path}/web", json=body, headers=owner.headers).is_success
-        return "web"
-
-    cancelled, queues = cycle([False, True]), cycle(QUEUES)
-
-    def make_job() -> str:
-        job = post("/v1/jobs", json={"kind": "test.echo", "input": {}})
-        return post(job["links"]["cancel"])["id"] if next(cancelled) else job["id"]
-
-    def make_upload() -> str:
-        headers = owner.headers | {"Tus-Resumable": "1.0.0", "Upload-Length": "2"}
-        return client.post("/v1/uploads", headers=headers).headers["location"].rpartition("/")[2]
-
-    def make_mailing() -> str:
-        return post("/v1/mailings", json={"template": make_named(), "recipients": [{"to": "a@example.com"}]})["id"]
-
-    def make_webhook() -> str:
-        for webhook in client.get("/v1/webhooks", headers=owner.headers).json()["items"]:
-            assert client.delete(webhook["links"]["self"], headers=owner.headers).is_success
-        return post("/v1/webhooks", json={"url": WEBHOOK_URL})["id"]
-
-    def make_delivery() -> str:
-        [webhook] = client.get("/v1/webhooks", headers=owner.headers).json()["items"]
-        return post(webhook["links"]["test"])["id"]
-
+    """Give what makes something for each parameter of a path."""
+    make, queues = Maker(client, owner), cycle(QUEUES)
     return {
-        "job_id": make_job,
-        "webhook_id": make_webhook,
+        "job_id": make.job,
+        "webhook_id": make.webhook,
         # Comes after its webhook in a path.
-        "delivery_id": make_delivery,
-        "upload_id": make_upload,
-        "file_id": lambda: post("/v1/files", content=PNG)["id"],
-        "name": make_named,
-        "template": make_named,
+        "delivery_id": make.delivery,
+        "upload_id": make.upload,
+        "file_id": lambda: make.post("/v1/files", content=PNG)["id"],
+        "name": make.named,
+        "template": make.named,
         "url": lambda: WEBHOOK_URL,
         "webhook_url": lambda: WEBHOOK_URL,
         # Somebody else, or soon nothing could be stored any more.
         "user_id": lambda: str(stranger.id),
         "queue": lambda: next(queues),
-        "address": lambda: post("/v1/suppressions", json={"address": "a+b/c@example.com"})["address"],
+        "address": lambda: make.post("/v1/suppressions", json={"address": "a+b/c@example.com"})["address"],
         "token": lambda: UnsubscribeLinks(settings).url("", owner.id, "a@example.com").rpartition("/")[2],
-        "email_id": lambda: post("/v1/emails", json={"to": ["a@example.com"], "subject": "", "text": "x"})["id"],
-        "mailing_id": make_mailing,
+        "email_id": lambda: make.post("/v1/emails", json={"to": ["a@example.com"], "subject": "", "text": "x"})["id"],
+        "mailing_id": make.mailing,
     }
 
 

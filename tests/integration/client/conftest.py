@@ -115,6 +115,13 @@ def photograph() -> Path:
     return Path("jobyard/samples/cat-on-its-side.jpg")
 
 
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pause for less between tries: the faults here end soon."""
+    monkeypatch.setattr("jobyard.retries.FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr("jobyard.retries.LONGEST_PAUSE_SECONDS", 0.2)
+
+
 class Blocking:
     """Shows an asynchronous client as a blocking one, so that one suite tests both."""
 

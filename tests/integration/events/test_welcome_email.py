@@ -16,7 +16,7 @@ from tests.integration.emails.mail_server import MailServer
 from tests.integration.events.conftest import Ear
 
 KIND = "listener.welcome_email"
-ADA = {"email": "ada@example.org", "password": "correct horse battery staple", "name": "Ada {{ 7 * 7 }}"}
+ADA = {"email": "ada@example.org", "password": "correct horse battery staple", "name": "buy this: https://spam.example"}
 
 
 @pytest.fixture
@@ -53,22 +53,11 @@ def test_a_new_user_gets_one_mail_however_often_the_event_is_told(
     [delivered] = mail_server.delivered
     text = delivered.message.get_content()
     assert delivered.recipients == ["ada@example.org"]
-    # What a user writes is shown, not carried out.
-    assert "Hello Ada {{ 7 * 7 }}," in text
+    assert "your account for ada@example.org" in text
+    # Whoever registers may write to others in vain: the address need not be theirs.
+    assert "buy this" not in delivered.message.as_string()
     assert "https://jobyard.example.com" in text
     assert post.client.get("/v1/emails", headers=post.owner.headers).json()["items"] == []
-
-
-@pytest.mark.parametrize(("name", "greeting"), [("Ada\u2028Lovelace", "Hello Ada Lovelace,"), (None, "Hello,")])
-def test_whatever_the_name_there_is_a_mail(
-    post: emails.Post, ear: Ear, kinds: dict[str, JobKind], mail_server: MailServer, name: str | None, greeting: str
-) -> None:
-    made = welcome(post, kinds, register(post, ear, name=name))
-    assert factories.run_job(post.runner, post.database, post.kind, UUID(made["job_id"])) == "succeeded"
-
-    [delivered] = mail_server.delivered
-    assert greeting in delivered.message.get_content()
-    assert delivered.recipients == ["ada@example.org"]
 
 
 def test_it_listens_only_where_the_settings_say_so(settings: Settings, kinds: dict[str, JobKind]) -> None:
