@@ -43,18 +43,15 @@ class Emails(Resource[R]):
     ) -> Flow[Email]:
         """Send an e-mail: what it says itself, or what a template of yours says.
 
-        `inline_images` maps content ids to stored pictures that the HTML page shows. Wait for the job `job_id` of what
-        is given, then `get` it to see what became of each recipient.
+        `inline_images` maps content ids to stored pictures. Once the job `job_id` is done, `get` tells how it went.
         """
         body = given(
-            to=[to] if isinstance(to, str) else list(to),
+            **{"to": [to] if isinstance(to, str) else list(to), "cc": list(cc) or None, "bcc": list(bcc) or None},
             subject=subject,
             text=text,
             html=html,
             template=template,
             variables=variables,
-            cc=list(cc) or None,
-            bcc=list(bcc) or None,
             attachment_ids=[id_of(file) for file in attachments] or None,
             inline_images=_images(inline_images or {}) or None,
         )
