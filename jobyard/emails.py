@@ -45,8 +45,7 @@ class Emails(Resource[R]):
 
         `inline_images` maps content ids to stored pictures. Once the job `job_id` is done, `get` tells how it went.
         """
-        body = given(
-            **{"to": [to] if isinstance(to, str) else list(to), "cc": list(cc) or None, "bcc": list(bcc) or None},
+        body = _recipients(to, cc, bcc) | given(
             subject=subject,
             text=text,
             html=html,
@@ -118,6 +117,10 @@ def sending(
         send_at=send_at,
     )
     return said | given(**{"from": sender})
+
+
+def _recipients(to: str | Sequence[str], cc: Sequence[str], bcc: Sequence[str]) -> dict[str, Any]:
+    return given(to=[to] if isinstance(to, str) else list(to), cc=list(cc) or None, bcc=list(bcc) or None)
 
 
 def _images(images: Mapping[str, AnyFile]) -> list[dict[str, str]]:
