@@ -83,7 +83,8 @@ WITH {_MINE}, cancelled AS (
 SELECT EXISTS (SELECT FROM mine), true
 """
 
-# What waited for this one, or for its endpoint to come back, is due now; what was refused or asked to wait is not.
+# What waited for this one, or for its endpoint to come back, is due now; not what was refused or asked to wait. Apart,
+# so that a delivery does not look at all that its endpoint has pending: with a flood of them that would be its square.
 _DELIVERED: LiteralString = f"""
 WITH {_MINE}, delivered AS (
     UPDATE webhook_deliveries d SET
@@ -100,11 +101,17 @@ WITH {_MINE}, delivered AS (
     WHERE e.id = d.endpoint_id AND (e.failures > 0 OR e.resting_until IS NOT NULL)
 ), woken AS (
     UPDATE jobs SET run_at = clock_timestamp(), version = version + 1 WHERE id IN (
-        SELECT job.id FROM delivered d JOIN webhook_deliveries o ON o.endpoint_id = d.endpoint_id AND o.id <> d.id
-        JOIN jobs job ON job.id = o.job_id
-        WHERE o.state = 'pending' AND job.state = 'retrying' AND job.run_at > clock_timestamp()
-          AND (o.subject_id = d.subject_id
-               OR (%(rested)s AND coalesce(o.error, '') NOT IN ('{REFUSED}', '{ASKED_TO_WAIT}')))
+        SELECT job.id FROM delivered d
+        JOIN LATERAL (
+            SELECT job_id FROM webhook_deliveries
+            WHERE endpoint_id = d.endpoint_id AND subject_id = d.subject_id AND state = 'pending' AND id <> d.id
+            UNION ALL
+            SELECT job_id FROM webhook_deliveries
+            WHERE %(rested)s AND endpoint_id = d.endpoint_id AND subject_id <> d.subject_id AND state = 'pending'
+              AND coalesce(error, '') NOT IN ('{REFUSED}', '{ASKED_TO_WAIT}')
+        ) AS others ON true
+        JOIN jobs job ON job.id = others.job_id
+        WHERE job.state = 'retrying' AND job.run_at > clock_timestamp()
         ORDER BY job.id LIMIT 2000 FOR NO KEY UPDATE OF job SKIP LOCKED
     ) RETURNING id
 ), retimed AS (
