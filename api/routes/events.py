@@ -74,7 +74,7 @@ async def follow_jobs(
     caller: StreamCallerDep,
     resources: ResourcesDep,
     kind: Annotated[list[str], Query(max_length=50, description="Any of these.")] = [],  # noqa: B006 - FastAPI copies it
-    tag: Annotated[list[Tag], Query(max_length=20, description="All of these.")] = [],  # noqa: B006
+    tag: Annotated[list[Tag], Query(max_length=20, description="All of these.")] = [],  # noqa: B006 - likewise
 ) -> Response:
     """Follow all of your jobs: those that are not done at first, the newest thousand, then every change.
 
