@@ -1,6 +1,5 @@
 """The application: `create_app()` puts the parts together and reads no settings before it is called."""
 
-import gc
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -11,7 +10,7 @@ from api import openapi
 from api.idempotency_key import REPLAYED
 from api.limits import RequestLimits
 from api.problems import install_problem_handlers
-from api.resources import Resources, make_resources, open_resources
+from api.resources import make_resources, open_resources
 from api.routes import (
     admin,
     auth,
@@ -39,6 +38,7 @@ from api.routes import (
 )
 from api.tus_headers import EXPOSED_HEADERS as TUS_HEADERS
 from api.tus_protocol import TusProtocol
+from shared.job_kind import JobKind
 from shared.logs import configure_logging
 from shared.settings import Settings, get_settings
 
@@ -52,18 +52,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     resources = make_resources(settings)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        async with open_resources(resources):
-            # What was imported stays for good: without it each full collection stops everyone for 60 to 80 ms.
-            gc.collect()
-            gc.freeze()
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with open_resources(app.state.resources):
             yield
 
     app = FastAPI(title="Jobyard", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.resources = resources
     install_problem_handlers(app)
-    bodies = hot_pair.add_hot_pair(app, resources)
-    _add_routes(app, resources)
+    bodies = hot_pair.add_hot_pair(app, resources.kinds)
+    _add_routes(app, resources.kinds)
     docs.mount_docs(app)
     app.add_middleware(TusProtocol)
     app.add_middleware(RequestLimits)
@@ -72,7 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _add_routes(app: FastAPI, resources: Resources) -> None:
+def _add_routes(app: FastAPI, kinds: dict[str, JobKind]) -> None:
     app.include_router(health.router)
     app.include_router(auth.router)
     app.include_router(users.router)
@@ -89,7 +86,7 @@ def _add_routes(app: FastAPI, resources: Resources) -> None:
     app.include_router(files.router)
     app.include_router(file_content.router)
     app.include_router(uploads.router)
-    app.include_router(images.make_router(resources.kinds))
+    app.include_router(images.make_router(kinds))
     app.include_router(image_presets.router)
     app.include_router(webhooks.router)
     app.include_router(limits.router)

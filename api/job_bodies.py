@@ -1,5 +1,6 @@
 """The body of `POST /v1/jobs`: one model per public kind, told apart by `kind`, made from the registry."""
 
+from functools import cache
 from typing import Annotated, Any, Literal, Union
 from uuid import UUID
 
@@ -56,6 +57,7 @@ class JobBody(JobOptions):
     input: JobInput
 
 
+@cache
 def body_model(kind: JobKind) -> type[JobBody]:
     """Make the body model of one kind."""
     words = "".join(part.title() for part in kind.name.replace("_", ".").split("."))

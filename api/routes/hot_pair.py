@@ -21,6 +21,7 @@ from api.job_openapi import BODY_SCHEMA, IF_NONE_MATCH, JOB_ID_PARAMETER, JOB_RE
 from api.job_responses import answer_reading, parse_wait
 from api.problems import problems
 from api.resources import Resources
+from shared.job_kind import JobKind
 
 _BODY: dict[str, Any] = {
     "required": True,
@@ -29,9 +30,9 @@ _BODY: dict[str, Any] = {
 _SECURITY = [{"OAuth2PasswordBearer": []}]
 
 
-def add_hot_pair(app: FastAPI, resources: Resources) -> TypeAdapter[JobBody]:
+def add_hot_pair(app: FastAPI, kinds: dict[str, JobKind]) -> TypeAdapter[JobBody]:
     """Add the two routes; gives the adapter of the body, whose schema OpenAPI needs."""
-    bodies: TypeAdapter[JobBody] = TypeAdapter(job_body_type(resources.kinds))
+    bodies: TypeAdapter[JobBody] = TypeAdapter(job_body_type(kinds))
 
     async def create_job(request: Request) -> Response:
         """Enqueue a job.
@@ -39,6 +40,7 @@ def add_hot_pair(app: FastAPI, resources: Resources) -> TypeAdapter[JobBody]:
         With `Prefer: wait=N` the answer is 200 if the job ends in time, however it ends. A live job with the same
         `unique_key` is answered with 200 and `Jobyard-Existing: true`.
         """
+        resources: Resources = request.app.state.resources
         caller = read_caller(request, resources)
         require_json(request)
         key = read_key(request, caller.user_id)
@@ -53,6 +55,7 @@ def add_hot_pair(app: FastAPI, resources: Resources) -> TypeAdapter[JobBody]:
         With `Prefer: wait=N` and no `If-None-Match` it waits for the job's end; with `If-None-Match`, for the first
         other version.
         """
+        resources: Resources = request.app.state.resources
         caller = read_caller(request, resources)
         job_id = _parse_id(request.path_params["job_id"])
         wait = parse_wait(request.headers.get("prefer"))

@@ -104,10 +104,11 @@ def test_a_blob_that_cannot_be_discarded_stops_no_other(
             holder.execute("LOCK TABLE files IN SHARE MODE")
             body = form(GOOD, TEXT)
             sent = threads.submit(client.post, "/v1/files/batch", content=body, headers=owner.headers | FORM)
-            # Who waits may be somebody else; the blob is stored before its row is.
+            # Who waits may be somebody else; the blob is stored before its row is. What is incoming moves away.
+            stored = settings.storage_dir / "uploads"
             first = None
             while first is None or database.execute(WAITING).fetchone() != (1,):
-                first = next((path for path in blobs(settings.storage_dir) if path.read_bytes() == PNG), None)
+                first = next((path for path in blobs(stored) if path.read_bytes() == PNG), None)
             # Where a blob was, a folder is: that cannot be deleted as a file.
             first.unlink()
             first.mkdir()
