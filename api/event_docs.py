@@ -4,10 +4,10 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from api.webhook_replays import TEST_EVENT
 from api.webhook_shapes import Webhook
 from shared.event_examples import example_of
 from shared.events import EVENT_TYPES, EventType
+from shared.webhook_queue import TEST_EVENT
 
 _TEST = EventType(TEST_EVENT, "You asked for it; no filter keeps it back.", Webhook, example_of(Webhook))
 SENT_EVENTS = EVENT_TYPES | {TEST_EVENT: _TEST}

@@ -30,10 +30,10 @@ from shared.events import Event
 from shared.ids import new_id
 from shared.job_queue import enqueue
 from shared.models import Job
-from shared.webhook_queue import KIND, delivery_job
+from shared.webhook_queue import KIND, TEST_EVENT, delivery_job
 
-TEST_EVENT = "webhook.test"
 MOST_REPLAYS = 1000
+_MOST_URGENT = 100
 
 
 class WebhookDisabled(JobyardError):
@@ -56,9 +56,9 @@ async def replay_delivery(
         async def write() -> Response:
             webhook = await _find_enabled(session, owner_id, name)
             row = await find_delivery(session, webhook.id, delivery_id)
+            webhook.resting_until = None
             if row.state == "pending":
                 await _hurry(session, row)
-                webhook.resting_until = None
             else:
                 [row] = await _send(resources, session, webhook, [_again(row)])
             return _accept(row, webhook)
@@ -71,7 +71,7 @@ async def replay_delivery(
 async def replay_failed(
     resources: Resources, owner_id: UUID, name: str, wanted: FailedReplay, key: RequestKey | None
 ) -> Response:
-    """Send again what failed since a time and was not sent again, the oldest 1,000 at most, once per key.
+    """Send again what failed since a time and was not sent again, tests aside, the oldest 1,000 at most, once per key.
 
     What is told of one subject goes in the order of its versions. The endpoint is locked, so that rivals do not both
     send the same again.
@@ -83,6 +83,7 @@ async def replay_failed(
             webhook = await _find_enabled(session, owner_id, name, lock=True)
             failed = await _failed_since(session, webhook.id, wanted.since)
             in_order = sorted(failed[:MOST_REPLAYS], key=lambda row: row.version)
+            webhook.resting_until = None
             await _send(resources, session, webhook, [_again(row) for row in in_order])
             told = Replayed(deliveries=min(len(failed), MOST_REPLAYS), more=len(failed) > MOST_REPLAYS)
             return Response(told.model_dump_json(), 202, media_type="application/json")
@@ -93,7 +94,7 @@ async def replay_failed(
 
 
 async def send_test(resources: Resources, owner_id: UUID, name: str, key: RequestKey | None) -> Response:
-    """Send an event that only tells of the endpoint itself, once per key.
+    """Send an event that only tells of the endpoint itself, once per key: one attempt, before all else that waits.
 
     Raises `WebhookNotFound`, `WebhookForJobs`, `WebhookDisabled` and the errors of `once`.
     """
@@ -136,6 +137,7 @@ async def _failed_since(session: AsyncSession, endpoint_id: UUID, since: datetim
         select(WebhookDelivery)
         .where(
             WebhookDelivery.endpoint_id == endpoint_id,
+            WebhookDelivery.event != TEST_EVENT,
             or_(
                 WebhookDelivery.state == "failed",
                 and_(WebhookDelivery.state == "cancelled", WebhookDelivery.error == "endpoint_disabled"),
@@ -165,8 +167,7 @@ def _test_of(webhook: WebhookEndpoint, url: str) -> dict[str, Any]:
 async def _send(
     resources: Resources, session: AsyncSession, webhook: WebhookEndpoint, messages: Sequence[dict[str, Any]]
 ) -> list[WebhookDelivery]:
-    """Write deliveries down with their jobs, in order, in the caller's transaction; this ends the endpoint's rest."""
-    webhook.resting_until = None
+    """Write deliveries down with their jobs, in order, in the caller's transaction."""
     connection = await session_connection(session)
     rows: list[WebhookDelivery] = []
     # Ids of one millisecond are in no order, and jobs that are due at once go by their ids.
@@ -177,6 +178,8 @@ async def _send(
         job = delivery_job(
             resources.kinds[KIND], webhook.owner_id, row.id, webhook.id, row.subject_id, resources.settings
         )
+        if row.event == TEST_EVENT:
+            job = replace(job, max_attempts=1, priority=_MOST_URGENT)
         await enqueue(connection, replace(job, id=job_id))
         rows.append(row)
     session.add_all(rows)

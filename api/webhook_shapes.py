@@ -167,7 +167,7 @@ class Webhook(BaseModel):
         description="`manual`: you did it. `gone`: it answered 410. `failing`: no attempt succeeded for five days."
     )
     disabled_at: datetime | None
-    failures: int = Field(description="Failed attempts in a row.")
+    failures: int = Field(description="Failed attempts in a row, tests aside.")
     failing_since: datetime | None = Field(description="When the first of these was.")
     resting_until: datetime | None = Field(
         description="After failures in a row nothing is sent before this time; it all waits."

@@ -1,6 +1,7 @@
 """Writing a delivery of a webhook down as a job, by the dispatcher for an event and by the API for a replay."""
 
 from dataclasses import replace
+from typing import LiteralString
 from uuid import UUID
 
 from shared.job_kind import JobInput, JobKind
@@ -8,6 +9,8 @@ from shared.job_queue import NewJob, job_of
 from shared.settings import Settings
 
 KIND = "webhook.deliver"
+TEST_EVENT: LiteralString = "webhook.test"
+"""The event of a test that somebody asked for: its delivery has one attempt, and no failure of it counts."""
 
 
 class DeliveryInput(JobInput):

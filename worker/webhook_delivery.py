@@ -2,6 +2,7 @@
 
 read ─► gone, settled, disabled: over ─► an earlier one waits, the endpoint rests: Snooze ─► POST ─► delivered
                                                                                         └─► Retry | Fail
+A test waits for nothing but a place, and is not tried again.
 """
 
 import asyncio
@@ -49,10 +50,11 @@ async def deliver(delivery_id: UUID, context: JobContext) -> tuple[str, int | No
     if pending.disabled:
         await ledger.cancel()
         return "cancelled", None
-    await _wait_for_turn(pending, ledger)
+    if not pending.is_test:
+        await _wait_for_turn(pending, ledger)
     try:
         async with _place(ledger, database, context.settings):
-            if pending.rests and not await ledger.probe(pending.endpoint_id):
+            if pending.rests and not pending.is_test and not await ledger.probe(pending.endpoint_id):
                 await _put_off(ledger, _SHORTEST_WAIT_SECONDS)
             answer = await _send(pending, delivery_id, context.settings)
     except NotAnswered as error:
@@ -104,10 +106,10 @@ async def _fail(
 ) -> Retry | Fail:
     number = pending.attempts + 1
     retry_after = parse_retry_after(answer.retry_after) if answer and answer.status in _ASKING_FOR_TIME else None
-    if retry_after is not None:
+    if retry_after is not None and not pending.is_test:
         word = ASKED_TO_WAIT
     delay = pause_after(number, retry_after)
-    last = word == "gone" or number >= MOST_ATTEMPTS or context.is_last_attempt
+    last = pending.is_test or word == "gone" or number >= MOST_ATTEMPTS or context.is_last_attempt
     made = Attempt(number, pending.url, answer and answer.status, answer and answer.text, word)
     if await ledger.failed(made, delay=delay, retry_after=retry_after, last=last):
         logger.warning("webhook %s is disabled, after %s", pending.endpoint_id, word)

@@ -9,13 +9,14 @@ Jobs are locked before deliveries, these before endpoints; other jobs only if no
 """
 # ruff: noqa: S608 - the statements are composed of constants, each of them a LiteralString
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
 from shared.job_context import JobContext
 from shared.job_outcome import Cancelled
+from shared.webhook_queue import TEST_EVENT
 from worker.handler_database import HandlerDatabase
 
 REFUSED: LiteralString = "http_error"
@@ -30,7 +31,8 @@ _BLOCKING: LiteralString = f"CASE WHEN earlier.error = '{REFUSED}' THEN 3 ELSE 5
 # An endpoint for single jobs does not rest itself, for its URLs have nothing in common: there a host rests for half a
 # minute after it could not be reached.
 _READ: LiteralString = f"""
-SELECT d.state, coalesce(e.url, d.url), d.body, d.attempts, e.id, e.disabled_at IS NOT NULL, e.secret,
+SELECT d.state, d.event = '{TEST_EVENT}', coalesce(e.url, d.url), d.body, d.attempts, e.id,
+       e.disabled_at IS NOT NULL, e.secret,
        CASE WHEN e.previous_secret_until > clock_timestamp() THEN e.previous_secret END,
        e.resting_until IS NOT NULL,
        extract(epoch FROM e.resting_until - clock_timestamp())::float8,
@@ -121,6 +123,7 @@ WITH {_MINE}, delivered AS (
 SELECT EXISTS (SELECT FROM mine), EXISTS (SELECT FROM woken)
 """
 
+# A test that fails says something to who asked for it, and nothing else: its endpoint is as it was, even after a 410.
 _GIVEN_UP: LiteralString = """
 CASE WHEN e.disabled_at IS NOT NULL THEN NULL WHEN %(error)s = 'gone' THEN 'gone'
      WHEN e.failing_since < clock_timestamp() - interval '5 days' THEN 'failing' END
@@ -132,7 +135,7 @@ WITH {_MINE}, failed AS (
         response_status = %(status)s, response_body = %(text)s, error = %(error)s, last_attempt_at = clock_timestamp(),
         next_attempt_at = CASE WHEN NOT %(last)s THEN clock_timestamp() + %(delay)s END
     FROM mine WHERE d.id = %(delivery_id)s AND d.state = 'pending' AND d.attempts = %(attempts)s - 1
-    RETURNING d.endpoint_id
+    RETURNING d.endpoint_id, d.event
 ), hurt AS (
     UPDATE webhook_endpoints e SET
         failures = e.failures + 1,
@@ -146,7 +149,7 @@ WITH {_MINE}, failed AS (
         disabled_at = CASE WHEN {_GIVEN_UP} IS NULL THEN e.disabled_at ELSE clock_timestamp() END,
         disabled_reason = coalesce({_GIVEN_UP}, e.disabled_reason)
     FROM failed
-    WHERE e.id = failed.endpoint_id AND e.url IS NOT NULL
+    WHERE e.id = failed.endpoint_id AND e.url IS NOT NULL AND failed.event <> '{TEST_EVENT}'
     RETURNING e.disabled_reason
 )
 SELECT EXISTS (SELECT FROM mine), EXISTS (SELECT FROM hurt WHERE disabled_reason IS NOT NULL)
@@ -158,13 +161,14 @@ class Pending:
     """Is a delivery before an attempt. What waits is in seconds, and None when there is nothing to wait for."""
 
     state: str
+    is_test: bool
     url: str
     body: str
     attempts: int
     endpoint_id: UUID
     disabled: bool
-    secret: str
-    previous_secret: str | None
+    secret: str = field(repr=False)
+    previous_secret: str | None = field(repr=False)
     rests: bool
     rest_seconds: float | None
     earlier_seconds: float | None

@@ -111,7 +111,11 @@ async def rotate_webhook_secret(
 async def test_webhook(
     caller: CallerDep, resources: ResourcesDep, webhook_id: WebhookName, key: JsonKeyDep
 ) -> Response:
-    """Send an event `webhook.test` to this webhook alone, whatever its filters. It tells of the webhook itself."""
+    """Send an event `webhook.test` to this webhook alone, whatever its filters. It tells of the webhook itself.
+
+    It goes at once and once: the delivery is then `delivered` or `failed`; its `links.job` can be waited for. A failed
+    test, even by 410, changes nothing about the webhook, and nothing else waits for it.
+    """
     return await webhook_replays.send_test(resources, caller.user_id, webhook_id, key)
 
 
@@ -153,5 +157,8 @@ async def replay_delivery(
 async def replay_failed(
     caller: CallerDep, resources: ResourcesDep, webhook_id: WebhookName, body: FailedReplay, key: JsonKeyDep
 ) -> Response:
-    """Send again all that failed since a time and was not sent again yet, oldest first, 1,000 deliveries at most."""
+    """Send again all that failed since a time and was not sent again yet, oldest first, 1,000 deliveries at most.
+
+    Tests are not among them.
+    """
     return await webhook_replays.replay_failed(resources, caller.user_id, webhook_id, body, key)
