@@ -5,7 +5,8 @@ import io
 import os
 import secrets
 import stat
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from jobyard.models import Progress
 
 BLOCK_BYTES = 256 * 1024
 BINARY = "application/octet-stream"
+_LINE_END = b"\r\n"
 
 Content = str | Path | bytes | BinaryIO
 """A path, the content itself, or a file that is open for reading bytes; it is read from where it stands."""
@@ -102,23 +104,47 @@ class Meter:
             self._on_progress(Progress(max(0, min(self._completed, most)), self._total, self._url))
 
 
-def form_of(source: Source, texts: Mapping[str, str], meter: Meter) -> tuple[Body, str]:
-    """Make a multipart form of texts and of a file, as its part `file`; gives it with its Content-Type."""
-    boundary = secrets.token_hex(16)
-    lines = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
-        for name, text in texts.items()
-    ]
-    disposition = f"form-data; name=\"file\"; filename*=UTF-8''{quote(source.name, safe='')}"
-    lines.append(f"--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: {BINARY}\r\n\r\n")
-    head, tail = "".join(lines).encode(), f"\r\n--{boundary}--\r\n".encode()
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Is a multipart form of texts and of files, each a part of the same name."""
 
-    def blocks() -> Generator[bytes]:
-        # The frame does not count.
-        meter.begin(-len(head))
-        yield head
-        yield from source.blocks()
-        yield tail
+    sources: Sequence[Source]
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    part: str = "file"
 
-    size = None if source.size is None else len(head) + source.size + len(tail)
-    return Body(blocks, size, meter.add, source.repeatable), f"multipart/form-data; boundary={boundary}"
+    def body(self, on_progress: Callable[[Progress], None] | None) -> tuple[Body, str]:
+        """Give its body, streamed, with its Content-Type; progress is that of all files together."""
+        boundary = secrets.token_hex(16)
+        texts = "".join(
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n'
+            for name, text in self.texts.items()
+        ).encode()
+        heads = [self._head(source, boundary) for source in self.sources]
+        tail = f"--{boundary}--\r\n".encode()
+        frame_bytes = len(texts) + sum(len(head) + len(_LINE_END) for head in heads) + len(tail)
+        total = sum_of(self.sources)
+        meter = Meter(on_progress, total)
+
+        def blocks() -> Generator[bytes]:
+            # The frame does not count.
+            meter.begin(-frame_bytes)
+            yield texts
+            for head, source in zip(heads, self.sources, strict=True):
+                yield head
+                yield from source.blocks()
+                yield _LINE_END
+            yield tail
+
+        size = None if total is None else frame_bytes + total
+        repeatable = all(source.repeatable for source in self.sources)
+        return Body(blocks, size, meter.add, repeatable), f"multipart/form-data; boundary={boundary}"
+
+    def _head(self, source: Source, boundary: str) -> bytes:
+        disposition = f"form-data; name=\"{self.part}\"; filename*=UTF-8''{quote(source.name, safe='')}"
+        return f"--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: {BINARY}\r\n\r\n".encode()
+
+
+def sum_of(sources: Sequence[Source]) -> int | None:
+    """Give how many bytes sources have together; None when nobody knows."""
+    sizes = [source.size for source in sources if source.size is not None]
+    return sum(sizes) if len(sizes) == len(sources) else None

@@ -1,17 +1,27 @@
 """`client.files`: upload, download, list, change, delete, link."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
 from jobyard.calls import R, Resource, call, stream
-from jobyard.contents import Content, Source
+from jobyard.contents import Content, Form, Source
 from jobyard.downloads import download
-from jobyard.exchange import Id, delete, get, given, pages, patch, post, query_of, read_as, segment
+from jobyard.errors import InvalidInput, TooLarge
+from jobyard.exchange import Id, delete, get, given, pages, patch, post, query_of, read_as, read_json, segment
 from jobyard.flows import Flow, Stream
-from jobyard.models import File, Link, Progress, Upload
-from jobyard.uploads import RESUMABLE_BYTES, begin_upload, end_upload, read_upload, send_rest, upload_whole
+from jobyard.models import File, FileAndJob, FileBatch, Link, Progress, Upload
+from jobyard.reading import read
+from jobyard.uploads import (
+    RESUMABLE_BYTES,
+    begin_upload,
+    end_upload,
+    post_form,
+    read_upload,
+    send_rest,
+    upload_whole,
+)
 
 AnyFile = File | Id
 """A file, or its id."""
@@ -43,14 +53,66 @@ class Files(Resource[R]):
         that breaks off for good, `UploadInterrupted` has the URL for `resume_upload`. `expires_in` is in seconds.
         """
         source = Source(content, name)
-        query = query_of(expires_in=None if expires_in is None else str(expires_in))
-        if resumable is None:
-            resumable = source.size is not None and source.size > RESUMABLE_BYTES
-        if not resumable:
+        query = _kept_for(expires_in)
+        if not _in_pieces(source, resumable=resumable):
             answer = yield from upload_whole(self.session, source, description, query, idempotency_key, on_progress)
             return read_as(File, answer)
         upload = yield from begin_upload(self.session, source, description, query, idempotency_key)
         return (yield from send_rest(self.session, source, upload, on_progress))
+
+    @call
+    def upload_with_job(
+        self,
+        content: Content,
+        kind: str,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        expires_in: int | None = None,
+        webhook_url: str | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        resumable: bool | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flow[FileAndJob]:
+        """Store a file and enqueue a job for it, of a kind that needs no more than its `file_id`: both, or neither.
+
+        Otherwise as `upload`. What goes in pieces is a file before its job is enqueued: it is deleted again if that is
+        refused, and stays if the server is not reached any more. Raises `InvalidInput`, `TooLarge`.
+        """
+        source, query = Source(content, name), _kept_for(expires_in)
+        if not _in_pieces(source, resumable=resumable):
+            query += query_of(process=kind, webhook_url=webhook_url)
+            answer = yield from upload_whole(self.session, source, description, query, idempotency_key, on_progress)
+            return read_as(FileAndJob, answer)
+        upload = yield from begin_upload(self.session, source, description, query, idempotency_key)
+        file = yield from send_rest(self.session, source, upload, on_progress)
+        body = given(kind=kind, input={"file_id": file.id}, webhook_url=webhook_url)
+        try:
+            answer = yield from post(self.session, "/v1/jobs", body, key=idempotency_key)
+        except (InvalidInput, TooLarge):
+            yield from delete(self.session, _path(file))
+            raise
+        return read(FileAndJob, {"file": file.raw, "job": read_json(answer)})
+
+    @call
+    def upload_many(
+        self,
+        contents: Sequence[Content] | Mapping[str, Content],
+        *,
+        expires_in: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flow[FileBatch]:
+        """Store up to ten files in one request: contents as `upload` takes them, or a mapping of names to contents.
+
+        What is wrong with one is said in its place, and the others are stored; raises `InvalidInput` when none could.
+        `on_progress` is told of all together.
+        """
+        pairs = contents.items() if isinstance(contents, Mapping) else [(None, content) for content in contents]
+        form = Form([Source(content, name) for name, content in pairs], part="files")
+        query = _kept_for(expires_in)
+        answer = yield from post_form(self.session, "/v1/files/batch", form, query, idempotency_key, on_progress)
+        return read_as(FileBatch, answer)
 
     @call
     def begin_upload(
@@ -63,9 +125,8 @@ class Files(Resource[R]):
         idempotency_key: str | None = None,
     ) -> Flow[Upload]:
         """Begin a resumable upload without sending anything: keep its `url`, then give it to `resume_upload`."""
-        query = query_of(expires_in=None if expires_in is None else str(expires_in))
         source = Source(content, name)
-        return (yield from begin_upload(self.session, source, description, query, idempotency_key))
+        return (yield from begin_upload(self.session, source, description, _kept_for(expires_in), idempotency_key))
 
     @call
     def resume_upload(
@@ -133,6 +194,14 @@ class Files(Resource[R]):
         """Make a URL that reads a file without a token for so many seconds; it cannot be taken back by itself."""
         body = {"expires_in": expires_in, "disposition": "inline" if inline else "attachment"}
         return read_as(Link, (yield from post(self.session, f"{_path(file)}/link", body)))
+
+
+def _kept_for(expires_in: int | None) -> list[tuple[str, str]]:
+    return query_of(expires_in=None if expires_in is None else str(expires_in))
+
+
+def _in_pieces(source: Source, *, resumable: bool | None) -> bool:
+    return source.size is not None and source.size > RESUMABLE_BYTES if resumable is None else resumable
 
 
 def _path(file: AnyFile) -> str:

@@ -109,6 +109,31 @@ class File(Model):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FileAndJob(Model):
+    """Is a file that was stored, and the job that was enqueued for it."""
+
+    file: File
+    job: Job
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileBatchItem(Model):
+    """Is what became of one file of several: `file`, or the problem document `error` that says why not."""
+
+    index: int
+    file: File | None = None
+    error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileBatch(Model):
+    """Tells what became of each of several files, in their order, and how many were refused."""
+
+    items: tuple[FileBatchItem, ...]
+    failed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Link(Model):
     """Is a URL that reads a file without a token until it expires: treat it as a secret. It is not in the repr."""
 

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 from uuid import UUID
 
 from jobyard.calls import R, Resource, call
-from jobyard.contents import Content, Source
+from jobyard.contents import Content, Form, Source
 from jobyard.exchange import given, post, query_of, read_as
 from jobyard.files import AnyFile, id_of
 from jobyard.flows import Flow
@@ -58,7 +58,9 @@ class Images(Resource[R]):
             query = query_of(expires_in=None if expires_in is None else str(expires_in))
             if source.size is None or source.size <= RESUMABLE_BYTES:
                 texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in order.items()}
-                answer = yield from post_form(self.session, _PATH, source, texts, query, idempotency_key, on_progress)
+                answer = yield from post_form(
+                    self.session, _PATH, Form([source], texts), query, idempotency_key, on_progress
+                )
                 return read_as(Job, answer)
             upload = yield from begin_upload(self.session, source, None, query)
             file_id = (yield from send_rest(self.session, source, upload, on_progress)).id

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from jobyard.contents import Meter, Source, form_of
+from jobyard.contents import Form, Meter, Source
 from jobyard.errors import AnswerNotValid, Conflict, JobyardError, UploadInterrupted
 from jobyard.exchange import ask, get, read_as, segment
 from jobyard.flows import Answer, Body, Flow, Query, Request
@@ -36,20 +36,14 @@ def upload_whole(
 ) -> Flow[Answer]:
     """Upload in one request, streamed; gives the answer, which may have a job in it."""
     texts = {} if description is None else {"description": description}
-    return (yield from post_form(session, "/v1/files", source, texts, query, key, on_progress))
+    return (yield from post_form(session, "/v1/files", Form([source], texts), query, key, on_progress))
 
 
 def post_form(
-    session: Session,
-    path: str,
-    source: Source,
-    texts: dict[str, str],
-    query: Query,
-    key: str | None,
-    on_progress: OnProgress | None,
+    session: Session, path: str, form: Form, query: Query, key: str | None, on_progress: OnProgress | None
 ) -> Flow[Answer]:
-    """Post a form of a file and texts, streamed."""
-    body, media_type = form_of(source, texts, Meter(on_progress, source.size))
+    """Post a form, streamed."""
+    body, media_type = form.body(on_progress)
     request = Request(
         method="POST",
         path=path,
@@ -64,7 +58,7 @@ def post_form(
 def begin_upload(
     session: Session, source: Source, description: str | None, query: Query, key: str | None = None
 ) -> Flow[Upload]:
-    """Begin a resumable upload; nothing of the content is sent yet."""
+    """Begin a resumable upload, or give the one that was begun with this key; nothing is sent of the content."""
     size = upload_size(source)
     told = {"filename": source.name} | ({} if description is None else {"description": description})
     metadata = ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in told.items())
@@ -74,7 +68,11 @@ def begin_upload(
     name = answer.headers.get("Location", "").rstrip("/").rpartition("/")[2]
     if not name:
         raise AnswerNotValid("The server began an upload and did not say where.")
-    return _upload_of(f"{session.base_url}{_PATH}/{name}", size, answer)
+    url = f"{session.base_url}{_PATH}/{name}"
+    if "Idempotency-Replayed" in answer.headers:
+        # It was begun before, and may be further by now, or finished.
+        return (yield from read_upload(session, url))
+    return _upload_of(url, size, answer)
 
 
 def read_upload(session: Session, url: str) -> Flow[Upload]:
