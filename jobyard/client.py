@@ -14,7 +14,7 @@ from jobyard.flows import Flow
 from jobyard.jobs import Jobs
 from jobyard.mailings import Mailings, Suppressions, Templates
 from jobyard.models import Account, Limits, Tokens
-from jobyard.pictures import Archives, Images
+from jobyard.pictures import Archives, ImagePresets, Images
 from jobyard.session import Renewing, Session
 from jobyard.sync_runner import SyncRunner
 from jobyard.tokens import register, sign_in, sign_out
@@ -33,6 +33,7 @@ class Client(Resource[R]):
         self.jobs: Jobs[R] = Jobs(session, runner)
         self.files: Files[R] = Files(session, runner)
         self.images: Images[R] = Images(session, runner)
+        self.image_presets: ImagePresets[R] = ImagePresets(session, runner)
         self.archives: Archives[R] = Archives(session, runner)
         self.emails: Emails[R] = Emails(session, runner)
         self.mailings: Mailings[R] = Mailings(session, runner)

@@ -1,4 +1,4 @@
-"""What the server tells of jobs, files and accounts. Ids are text; times are aware; nothing here changes."""
+"""What the server tells of jobs, files, presets and accounts. Ids are text; times are aware; nothing here changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -158,6 +158,16 @@ class Progress:
     completed: int
     total: int | None
     url: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImagePreset(Model):
+    """Is a list of renditions under a name of yours."""
+
+    name: str
+    renditions: tuple[Mapping[str, Any], ...]
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""`client.images` and `client.archives`: jobs that make files of files."""
+"""`client.images`, its presets, and `client.archives`: jobs that make files of files."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
 
-from jobyard.calls import R, Resource, call
+from jobyard.calls import R, Resource, call, stream
 from jobyard.contents import Content, Form, Source
-from jobyard.exchange import given, post, query_of, read_as
+from jobyard.exchange import delete, get, given, pages, post, put, query_of, read_as, segment
 from jobyard.files import AnyFile, id_of
-from jobyard.flows import Flow
-from jobyard.models import File, Job, Progress
+from jobyard.flows import Flow, Stream
+from jobyard.models import File, ImagePreset, Job, Progress
 from jobyard.uploads import RESUMABLE_BYTES, begin_upload, post_form, send_rest
 
 Picture = File | UUID | str | Path | bytes | BinaryIO
@@ -68,6 +68,30 @@ class Images(Resource[R]):
         return read_as(Job, (yield from post(self.session, _PATH, order, key=idempotency_key)))
 
 
+class ImagePresets(Resource[R]):
+    """Is the account's lists of renditions, for `images.resize(…, preset=name)`."""
+
+    @call
+    def put(self, name: str, renditions: Sequence[Mapping[str, Any]]) -> Flow[ImagePreset]:
+        """Make a preset, or replace its renditions; jobs that were enqueued before keep theirs. Raises `Conflict`."""
+        return read_as(ImagePreset, (yield from put(self.session, _preset_path(name), {"renditions": renditions})))
+
+    @call
+    def get(self, name: str) -> Flow[ImagePreset]:
+        """Read a preset; raises `NotFound`."""
+        return read_as(ImagePreset, (yield from get(self.session, _preset_path(name))))
+
+    @stream
+    def list(self, *, limit: int | None = None) -> Stream[ImagePreset]:
+        """List presets by name, page after page."""
+        yield from pages(self.session, "/v1/image-presets", ImagePreset, limit=limit)
+
+    @call
+    def delete(self, name: str) -> Flow[None]:
+        """Delete a preset; raises `NotFound`."""
+        yield from delete(self.session, _preset_path(name))
+
+
 class Archives(Resource[R]):
     """Packs files."""
 
@@ -87,6 +111,10 @@ class Archives(Resource[R]):
             webhook_url=webhook_url,
         )
         return read_as(Job, (yield from post(self.session, "/v1/jobs", body, key=idempotency_key)))
+
+
+def _preset_path(name: str) -> str:
+    return f"/v1/image-presets/{segment(name)}"
 
 
 def _stored_id(picture: Picture) -> str | None:
