@@ -21,6 +21,7 @@ from shared.job_state import JobState
 
 KIND = "jobs.bulk"
 MOST_IDS = 1000
+SILENT_LEFT_OUT = "Without `kind` and `id` what tells of other jobs, such as `webhook.deliver`, is left out."
 _CENTURY = timedelta(days=36_525)
 
 KindName = Annotated[str, Field(min_length=1, max_length=100)]
@@ -45,7 +46,9 @@ class BulkFilter(JobCriteria):
     state: list[JobState] = Field(
         default_factory=list, min_length=1, max_length=len(JobState), description="Any of these."
     )
-    kind: list[KindName] = Field(default_factory=list, min_length=1, max_length=50, description="Any of these.")
+    kind: list[KindName] = Field(
+        default_factory=list, min_length=1, max_length=50, description=f"Any of these. {SILENT_LEFT_OUT}"
+    )
     tag: list[Tag] = Field(default_factory=list, min_length=1, max_length=20, description="All of these.")
     id: list[UUID] = Field(default_factory=list, min_length=1, max_length=MOST_IDS, description="Any of these.")
     created_after: Moment | None = None

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from api.job_responses import read
 from api.pages import Page, PageQuery, Sort, make_page, select_page
@@ -60,6 +61,16 @@ class JobAttempt(BaseModel):
 
 async def list_jobs(resources: Resources, owner_id: UUID, page: PageQuery, wanted: JobFilter) -> Page[Job]:
     """List an owner's jobs."""
+    async with resources.sessions() as session:
+        rows = [JobRow(*values) for values in await session.execute(select_jobs(owner_id, page, wanted))]
+    retention = resources.job_retention
+    return make_page(
+        rows, page, lambda row: (row.created_at, row.id), lambda row: Job.model_validate(job_frame(row, retention))
+    )
+
+
+def select_jobs(owner_id: UUID, page: PageQuery, wanted: JobFilter) -> Select[*tuple[Any, ...]]:
+    """Give the statement that reads a page of an owner's jobs."""
     conditions = matching(
         states=wanted.states,
         kinds=wanted.kinds,
@@ -68,13 +79,7 @@ async def list_jobs(resources: Resources, owner_id: UUID, page: PageQuery, wante
         created_after=wanted.created_after,
     )
     statement = select(*ROW).where(models.Job.owner_id == owner_id, *conditions)
-    statement = select_page(statement, page, models.Job.created_at, models.Job.id, wanted.sort)
-    async with resources.sessions() as session:
-        rows = [JobRow(*values) for values in await session.execute(statement)]
-    retention = resources.job_retention
-    return make_page(
-        rows, page, lambda row: (row.created_at, row.id), lambda row: Job.model_validate(job_frame(row, retention))
-    )
+    return select_page(statement, page, models.Job.created_at, models.Job.id, wanted.sort)
 
 
 async def list_attempts(resources: Resources, owner_id: UUID, job_id: UUID) -> list[JobAttempt]:

@@ -29,7 +29,10 @@ ROW: list[InstrumentedAttribute[Any]] = [getattr(Job, column.name) for column in
 
 
 class JobCriteria(BaseModel):
-    """Says which jobs an action is for. What is absent does not matter; a list means any of it, `tag` all of it."""
+    """Says which jobs an action is for. What is absent does not matter; a list means any of it, `tag` all of it.
+
+    Without `kind` and `id` jobs of silent kinds are not meant.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,8 +52,13 @@ def matching(
     created_after: datetime | None = None,
     created_before: datetime | None = None,
 ) -> list[ColumnElement[bool]]:
-    """Give the conditions that a job must meet; what is empty is none. Both times are exclusive."""
+    """Give the conditions that a job must meet; what is empty is none. Both times are exclusive.
+
+    Jobs of silent kinds, such as deliveries of webhooks, are meant only by naming kinds or ids.
+    """
     conditions: list[ColumnElement[bool]] = []
+    if not kinds and not ids:
+        conditions.append(~Job.silent)
     if states:
         conditions.append(Job.state.in_(states))
     if kinds:

@@ -153,6 +153,10 @@ class Job(Base):
         Index("uq_jobs_unique_key", "owner_id", "kind", "unique_key", unique=True, postgresql_where=sql(_LIVE_KEY)),
         Index("ix_jobs_owner_list", "owner_id", sql("created_at DESC"), sql("id DESC")),
         Index(
+            "ix_jobs_owner_shown", "owner_id", sql("created_at DESC"), sql("id DESC"),
+            postgresql_where=sql("NOT silent"),
+        ),
+        Index(
             "ix_jobs_owner_live", "owner_id", sql("created_at DESC"), sql("id DESC"),
             postgresql_where=sql("finished_at IS NULL"),
         ),

@@ -11,7 +11,7 @@ from api.due_times import Moment
 from api.idempotency_key import JsonKeyDep
 from api.job_actions import cancel, delete, retry
 from api.job_bodies import Tag
-from api.job_bulk import BulkBody, enqueue_bulk
+from api.job_bulk import SILENT_LEFT_OUT, BulkBody, enqueue_bulk
 from api.job_lists import JobAttempt, JobFilter
 from api.job_openapi import JOB_ACCEPTED, JOB_READ, JOB_RESPONSES
 from api.job_responses import WaitDep
@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 async def job_filter(
     state: Annotated[list[JobState], Query(description="Any of these.")] = [],  # noqa: B006 - FastAPI copies it
-    kind: Annotated[list[str], Query(max_length=50, description="Any of these.")] = [],  # noqa: B006
+    kind: Annotated[list[str], Query(max_length=50, description=f"Any of these. {SILENT_LEFT_OUT}")] = [],  # noqa: B006
     tag: Annotated[list[Tag], Query(max_length=20, description="All of these.")] = [],  # noqa: B006
     id: Annotated[list[UUID], Query(max_length=100, description="Any of these.")] = [],  # noqa: A002, B006
     created_after: Moment | None = None,
@@ -42,7 +42,7 @@ async def list_jobs(
     page: Annotated[PageQuery, Depends(page_query)],
     filters: Annotated[JobFilter, Depends(job_filter)],
 ) -> Page[Job]:
-    """List your jobs, newest first."""
+    """List your jobs, newest first; those that deliver webhooks only if `kind` or `id` names them."""
     return await job_lists.list_jobs(resources, caller.user_id, page, filters)
 
 
@@ -52,7 +52,8 @@ async def change_jobs(
 ) -> Response:
     """Cancel, retry or purge your jobs that match a filter. This is a job itself, with progress, and cancellable.
 
-    Only jobs that exist when the request is accepted are touched, however long it takes.
+    Only jobs that exist when the request is accepted are touched, however long it takes. The filter means the jobs that
+    the list shows for it.
     """
     return await enqueue_bulk(resources, caller.user_id, body, wait, key)
 
