@@ -1,6 +1,7 @@
 """The Python client of Jobyard: `Jobyard`, or `AsyncJobyard` for asyncio. It needs nothing of Jobyard but its HTTP."""
 
 from jobyard._version import __version__
+from jobyard.admin_models import Broadcast, QueueStatus, Usage, UserQuota, WorkerStatus
 from jobyard.client import AsyncJobyard, Jobyard
 from jobyard.email_models import Email, EmailBatch, EmailBatchItem, Mailing, Preview, Recipient, Suppression, Template
 from jobyard.errors import (
@@ -48,6 +49,7 @@ __all__ = [
     "Account",
     "AnswerNotValid",
     "AsyncJobyard",
+    "Broadcast",
     "Conflict",
     "ConnectionFailed",
     "ContentMismatch",
@@ -77,6 +79,7 @@ __all__ = [
     "NotFound",
     "Preview",
     "Progress",
+    "QueueStatus",
     "RateLimited",
     "Recipient",
     "Replayed",
@@ -90,10 +93,13 @@ __all__ = [
     "Unavailable",
     "Upload",
     "UploadInterrupted",
+    "Usage",
+    "UserQuota",
     "WaitTimeout",
     "Webhook",
     "WebhookNotValid",
     "WebhookSecret",
+    "WorkerStatus",
     "__version__",
     "verify_webhook",
 ]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from jobyard.admin import Admin
 from jobyard.async_runner import AsyncRunner
 from jobyard.calls import R, Resource, call
 from jobyard.emails import Emails
@@ -40,6 +41,7 @@ class Client(Resource[R]):
         self.templates: Templates[R] = Templates(session, runner)
         self.suppressions: Suppressions[R] = Suppressions(session, runner)
         self.webhooks: Webhooks[R] = Webhooks(session, runner)
+        self.admin: Admin[R] = Admin(session, runner)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session.base_url!r})"

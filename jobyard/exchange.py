@@ -106,6 +106,11 @@ def read_as(model: type[M], answer: Answer) -> M:
     return read(model, read_json(answer))
 
 
+def read_list(model: type[M], answer: Answer) -> tuple[M, ...]:
+    """Read an answer that lists all there is as models; raises `AnswerNotValid`."""
+    return tuple(read(model, item) for item in _named(read_json(answer), "items"))
+
+
 def pages(session: Session, path: str, model: type[M], query: Query = (), limit: int | None = None) -> Stream[M]:
     """Give the items of a list, page after page, up to a limit."""
     cursor: str | None = None
@@ -123,8 +128,12 @@ def pages(session: Session, path: str, model: type[M], query: Query = (), limit:
 
 
 def _page(page: Any) -> tuple[list[Any], str | None]:
+    return list(_named(page, "items")), _named(page, "next_cursor")
+
+
+def _named(listed: Any, name: str) -> Any:
     try:
-        return list(page["items"]), page["next_cursor"]
+        return listed[name]
     except (KeyError, TypeError) as error:
         raise AnswerNotValid("The server gave no list; is this the address of Jobyard?") from error
 

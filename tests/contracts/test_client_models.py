@@ -8,6 +8,7 @@ from pydantic import BaseModel
 import jobyard
 from api import (
     account_bodies,
+    broadcast_room,
     email_batches,
     email_template_shapes,
     file_bodies,
@@ -16,9 +17,12 @@ from api import (
     job_lists,
     mailing_shapes,
     owner_limits,
+    queues,
+    quotas,
     suppression_shapes,
     webhook_delivery_shapes,
     webhook_shapes,
+    workers,
 )
 from jobyard.reading import Model
 from shared import account_shapes, email_shapes, events, file_shapes, schemas
@@ -50,6 +54,11 @@ PAIRS: list[tuple[type[Model], type[BaseModel]]] = [
     (jobyard.Delivery, webhook_delivery_shapes.DeliveryWithBody),
     (jobyard.Replayed, webhook_delivery_shapes.Replayed),
     (jobyard.Event, events.Event),
+    (jobyard.QueueStatus, queues.QueueStatus),
+    (jobyard.WorkerStatus, workers.WorkerStatus),
+    (jobyard.Broadcast, broadcast_room.Broadcast),
+    (jobyard.UserQuota, quotas.UserQuota),
+    (jobyard.Usage, quotas.Usage),
 ]
 LEFT_OUT = {"links", "token_type"}
 """The client makes its own paths, and there is one kind of token."""

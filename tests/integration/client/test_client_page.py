@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from standardwebhooks.webhooks import Webhook
 
 from jobyard import Conflict, Jobyard
 from ops.paths import ROOT
+from tests.faults.conftest import Yard
 
 ACCOUNT = ("me@example.com", "correct horse battery staple")
 ADDRESS = "http://127.0.0.1:8000"
@@ -25,10 +27,12 @@ Run = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture
-def run(url: str, photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the Python examples of a page, one after the other, beside the files that they name."""
+def run(url: str, yard: Yard, photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the Python examples of a page, one after the other, beside the files that they name, as an operator."""
     with Jobyard(url) as client, contextlib.suppress(Conflict):
         client.register(*ACCOUNT)
+    with psycopg.connect(yard.stack.endpoints.database_url) as database:
+        database.execute("UPDATE users SET role = 'operator' WHERE email = %s", ACCOUNT[:1])
     (tmp_path / photograph.parent).mkdir(parents=True)
     shutil.copy(photograph, tmp_path / photograph)
     shutil.copy(photograph, tmp_path / "photo.jpg")
@@ -53,7 +57,14 @@ def test_every_example_of_the_clients_page_works(run: Run, tmp_path: Path) -> No
     names["client"].close()
     assert (tmp_path / "copy.jpg").read_bytes() == (tmp_path / "photo.jpg").read_bytes()
     assert (tmp_path / "photos.zip").read_bytes().startswith(b"PK")
-    for part in ("succeeded 100.0", "'steps': 3", "me@example.com", "ann@example.com sent", "/input/steps"):
+    for part in (
+        "succeeded 100.0",
+        "'steps': 3",
+        "me@example.com",
+        "ann@example.com sent",
+        "images True",
+        "/input/steps",
+    ):
         assert part in said.getvalue()
     assert base64.b64decode(names["secret"].removeprefix("whsec_"))
     moment = datetime.now(UTC)
