@@ -39,6 +39,7 @@ from jobyard.models import (
     Limits,
     Link,
     Progress,
+    StreamTicket,
     Tokens,
     Upload,
 )
@@ -85,6 +86,7 @@ __all__ = [
     "Replayed",
     "ServerError",
     "ServerFailed",
+    "StreamTicket",
     "Suppression",
     "Template",
     "Tokens",

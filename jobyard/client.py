@@ -9,12 +9,13 @@ from jobyard.admin import Admin
 from jobyard.async_runner import AsyncRunner
 from jobyard.calls import R, Resource, call
 from jobyard.emails import Emails
-from jobyard.exchange import get, read_as
+from jobyard.exchange import get, patch, post, read_as
 from jobyard.files import Files
 from jobyard.flows import Flow
 from jobyard.jobs import Jobs
 from jobyard.mailings import Mailings, Suppressions, Templates
-from jobyard.models import Account, Limits, Tokens
+from jobyard.models import Account, Limits, StreamTicket, Tokens
+from jobyard.passwords import change_password
 from jobyard.pictures import Archives, ImagePresets, Images
 from jobyard.session import Renewing, Session
 from jobyard.sync_runner import SyncRunner
@@ -70,6 +71,24 @@ class Client(Resource[R]):
     def me(self) -> Flow[Account]:
         """Read the account whose token is used."""
         return read_as(Account, (yield from get(self.session, "/v1/users/me")))
+
+    @call
+    def rename(self, name: str | None) -> Flow[Account]:
+        """Say how to address the account's person; None takes the name away."""
+        return read_as(Account, (yield from patch(self.session, "/v1/users/me", {"name": name})))
+
+    @call
+    def change_password(self, current: str, new: str) -> Flow[Tokens]:
+        """Change the account's password, which ends every sign-in; signs in anew and gives those tokens.
+
+        Not sent again once it may have arrived. Raises `InvalidInput` when the current one is not right.
+        """
+        return (yield from change_password(self.session, current, new))
+
+    @call
+    def stream_ticket(self) -> Flow[StreamTicket]:
+        """Have a ticket with which a browser of yours opens one stream of events or WebSocket, without your token."""
+        return read_as(StreamTicket, (yield from post(self.session, "/v1/stream-tickets")))
 
     @call
     def limits(self) -> Flow[Limits]:

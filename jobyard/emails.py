@@ -67,6 +67,17 @@ class Emails(Resource[R]):
         return read_as(EmailBatch, answer)
 
     @call
+    def notify(
+        self, to: Sequence[str], subject: str, message: str, *, idempotency_key: str | None = None
+    ) -> Flow[EmailBatch]:
+        """Tell up to 1,000 people the same in plain text, each in an e-mail of their own from the service's address.
+
+        What is wrong with an address is said in its place, and the others go; raises `InvalidInput` when none could.
+        """
+        body = {"to_emails": list(to), "subject": subject, "message": message}
+        return read_as(EmailBatch, (yield from post(self.session, "/v1/notifications", body, key=idempotency_key)))
+
+    @call
     def get(self, email: AnyEmail) -> Flow[Email]:
         """Read an e-mail and how its recipients stand; raises `NotFound`."""
         return read_as(Email, (yield from get(self.session, _path(email))))

@@ -194,6 +194,14 @@ class Tokens(Model):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class StreamTicket(Model):
+    """Opens one stream as `?ticket=…` of its URL, within so many seconds, in the account's name. Not in the repr."""
+
+    ticket: str = field(repr=False)
+    expires_in: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Limits(Model):
     """Is what this account may send and store, and how much it has, as the server words it."""
 
