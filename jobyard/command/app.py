@@ -1,5 +1,6 @@
 """The tree of commands, and the program's beginning and end."""
 
+import gc
 import inspect
 import sys
 from typing import Annotated, Any
@@ -7,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from jobyard._version import __version__
-from jobyard.command import account, archives, completion, files, jobs, mail, pictures, uploading, watching, webhooks
 from jobyard.command.exits import CommandFailed, ExitStatus
 from jobyard.command.interrupts import interrupts
 from jobyard.command.options import begin, declare
 from jobyard.command.problems import report
 from jobyard.command.screen import Screen
+from jobyard.command.tree import Tree
 
 PROGRAM = "jobyard"
 
@@ -31,6 +32,9 @@ def main() -> int:
         return report(Screen(json_wanted="--json" in arguments), wrong)
     except (typer.Abort, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
+    finally:
+        # Else the interpreter looks through all that was imported, on its way out.
+        gc.freeze()
     return int(status or 0)
 
 
@@ -38,17 +42,12 @@ def make_app() -> typer.Typer:
     """Put the commands together."""
     app = typer.Typer(
         name=PROGRAM,
+        cls=Tree,
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
-    for module in (account, uploading, pictures, mail, archives, watching):
-        app.add_typer(module.app)
-    app.add_typer(jobs.app, name="jobs")
-    app.add_typer(files.app, name="files")
-    app.add_typer(webhooks.app, name="webhooks")
-    app.add_typer(completion.app)
     app.callback(help=_HELP)(_root())
     return app
 

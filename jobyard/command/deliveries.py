@@ -6,10 +6,10 @@ from typing import Annotated
 import typer
 
 from jobyard import AsyncJobyard, Delivery
+from jobyard.command.cells import Cell
 from jobyard.command.lists import All, Limit, collect, limit_of
 from jobyard.command.options import command
 from jobyard.command.run import Run
-from jobyard.command.screen import Cell
 from jobyard.command.work import show_json, side_by_side
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, or for-jobs.")]

@@ -10,15 +10,15 @@ from rich.filesize import decimal
 
 from jobyard import AsyncJobyard, File, Progress
 from jobyard.command.bars import Bar, Bars
+from jobyard.command.cells import Cell
 from jobyard.command.inputs import STDIN, usage
 from jobyard.command.lists import All, Limit, collect, limit_of
 from jobyard.command.names import Outputs, safe_name
 from jobyard.command.options import command
 from jobyard.command.run import Run
-from jobyard.command.screen import Cell
 from jobyard.command.work import show_json, side_by_side
 
-app = typer.Typer(no_args_is_help=True, help="Stored files.")
+app = typer.Typer(name="files", no_args_is_help=True, help="Stored files.")
 
 _COLUMNS = ("id", "name", "size", "media type", "created")
 

@@ -8,14 +8,14 @@ import typer
 
 from jobyard import AsyncJobyard, Job
 from jobyard.command.bars import Bars
+from jobyard.command.cells import Cell
 from jobyard.command.inputs import text_of, usage
 from jobyard.command.lists import All, Limit, collect, limit_of
 from jobyard.command.options import command
 from jobyard.command.run import Run
-from jobyard.command.screen import Cell
 from jobyard.command.work import finish, judge, show_json, side_by_side
 
-app = typer.Typer(no_args_is_help=True, help="Jobs.")
+app = typer.Typer(name="jobs", no_args_is_help=True, help="Jobs.")
 
 Tag = Annotated[list[str] | None, typer.Option(help="With this tag; all of them when repeated.")]
 Kind = Annotated[list[str] | None, typer.Option(help="Of this kind; any of them when repeated.")]

@@ -5,8 +5,6 @@ import sys
 import traceback
 from typing import Any
 
-from rich.text import Text
-
 from jobyard.command.exits import CommandFailed, ExitStatus, status_of
 from jobyard.command.screen import Screen
 from jobyard.command.text import plain
@@ -21,7 +19,7 @@ def report(screen: Screen, error: BaseException) -> ExitStatus:
     if screen.json_wanted:
         screen.error_document(problem)
     else:
-        screen.errors.print(Text(line_of(problem)), soft_wrap=True, style="red")
+        screen.fail(line_of(problem))
     return status
 
 

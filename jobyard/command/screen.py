@@ -9,28 +9,15 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from jobyard.command.cells import Cell, plain_cell
+from jobyard.command.text import plain
 
-from jobyard.command.text import moment, plain
+if TYPE_CHECKING:
+    from rich.console import Console
 
-Cell = str | int | datetime | None | Sequence[str]
-STYLES = {
-    "succeeded": "green",
-    "sent": "green",
-    "delivered": "green",
-    "running": "cyan",
-    "retrying": "yellow",
-    "failed": "red",
-    "expired": "red",
-    "bounced": "red",
-    "cancelled": "magenta",
-}
 _DUMB = ("dumb", "unknown")
 
 
@@ -44,23 +31,27 @@ class Screen:
                 file.reconfigure(errors="replace")
         self.json_wanted = json_wanted
         self.quiet = quiet
-        self._out = _console(sys.stdout, colour=colour)
-        self.errors = _console(sys.stderr, colour=colour)
+        self._colour = colour
 
-    @property
+    @cached_property
     def is_terminal(self) -> bool:
         """Whether standard output is a terminal."""
-        return self._out.is_terminal
+        return _may_be_terminal(sys.stdout) and self.console.is_terminal
 
     @property
     def shows_progress(self) -> bool:
         """Whether progress can move: standard error is a terminal, and nobody asked for silence."""
-        return self.errors.is_terminal and not self.quiet and os.environ.get("TERM", "") not in _DUMB
+        return self._tells_terminal and not self.quiet and os.environ.get("TERM", "") not in _DUMB
 
-    @property
-    def console(self) -> Console:
+    @cached_property
+    def console(self) -> "Console":
         """Standard output, for what moves there."""
-        return self._out
+        return _console(sys.stdout, colour=self._colour)
+
+    @cached_property
+    def errors(self) -> "Console":
+        """Standard error, for what moves there."""
+        return _console(sys.stderr, colour=self._colour)
 
     def document(self, value: object) -> None:
         """Write one JSON document; in ASCII, so that it is the same in any terminal and any locale."""
@@ -81,24 +72,25 @@ class Screen:
     def note(self, text: str) -> None:
         """Tell the person something that is no result, unless they want silence."""
         if not self.quiet and not self.json_wanted:
-            self.errors.print(Text(plain(text)), soft_wrap=True)
+            self._tell(text)
 
     def warn(self, text: str) -> None:
         """Tell the person something that they must know."""
-        self.errors.print(Text(plain(text)), soft_wrap=True)
+        self._tell(text)
+
+    def fail(self, text: str) -> None:
+        """Tell the person what went wrong."""
+        self._tell(text, "red")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Write a table; in a pipe, its rows alone, with tabs between the cells."""
         if not self.is_terminal:
             for row in rows:
                 self.row(row)
-            return
-        if not rows:
-            return
-        table = make_table(columns)
-        for row in rows:
-            table.add_row(*map(rich_cell, row))
-        self._out.print(table)
+        elif rows:
+            from jobyard.command.looks import show_table  # noqa: PLC0415 - only a terminal needs rich
+
+            show_table(self.console, columns, rows)
 
     def list(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
         """Write a table of all that there is; a person is told when that is nothing."""
@@ -108,43 +100,32 @@ class Screen:
 
     def row(self, row: Sequence[Cell]) -> None:
         """Write a row without its table, with tabs between the cells."""
-        print("\t".join(map(_plain_cell, row)), flush=True)  # noqa: T201 - its purpose
+        print("\t".join(map(plain_cell, row)), flush=True)  # noqa: T201 - its purpose
 
     def facts(self, facts: Mapping[str, Cell]) -> None:
         """Write what is known of one thing, a line for each fact; what is not there is left out."""
         known = {name: cell for name, cell in facts.items() if cell is not None and cell not in ("", [], ())}
+        if not self.is_terminal:
+            for name, cell in known.items():
+                print(f"{name}\t{plain_cell(cell)}", flush=True)  # noqa: T201 - its purpose
+            return
+        from jobyard.command.looks import show_fact  # noqa: PLC0415 - as above
+
         width = max(map(len, known), default=0)
         for name, cell in known.items():
-            if self.is_terminal:
-                value = rich_cell(cell)
-                self._out.print(Text(f"{name:<{width}}  ", style="bold").append_text(value), soft_wrap=True)
-            else:
-                print(f"{name}\t{_plain_cell(cell)}", flush=True)  # noqa: T201 - its purpose
+            show_fact(self.console, f"{name:<{width}}", cell)
 
+    @cached_property
+    def _tells_terminal(self) -> bool:
+        return _may_be_terminal(sys.stderr) and self.errors.is_terminal
 
-def make_table(columns: Sequence[str]) -> Table:
-    """Make a table in the command's looks; ids are never cut, so that they can be copied."""
-    table = Table(box=SIMPLE_HEAD, header_style="bold", border_style="dim", pad_edge=False)
-    for column in columns:
-        whole = column.endswith("id")
-        table.add_column(column, no_wrap=whole, overflow="fold", min_width=36 if whole else None)
-    return table
+    def _tell(self, text: str, style: str = "") -> None:
+        if not self._tells_terminal:
+            print(plain(text), file=sys.stderr, flush=True)  # noqa: T201 - its purpose
+            return
+        from jobyard.command.looks import show_line  # noqa: PLC0415 - as above
 
-
-def rich_cell(cell: Cell) -> Text:
-    """Give a cell as text without markup."""
-    if isinstance(cell, datetime):
-        return Text(moment(cell))
-    text = _plain_cell(cell)
-    return Text(text, style=STYLES.get(text, ""))
-
-
-def _plain_cell(cell: Cell) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, datetime):
-        return cell.astimezone().isoformat(timespec="seconds")
-    return plain(cell) if isinstance(cell, str | int) else ", ".join(map(plain, cell))
+        show_line(self.errors, plain(text), style)
 
 
 def as_json(value: Any) -> Any:
@@ -152,5 +133,12 @@ def as_json(value: Any) -> Any:
     return [each.raw for each in value] if isinstance(value, list | tuple) else value.raw
 
 
-def _console(file: TextIO, *, colour: bool) -> Console:
-    return Console(file=file, highlight=False, markup=False, emoji=False, no_color=None if colour else True)
+def _may_be_terminal(file: TextIO) -> bool:
+    # What rich goes by; it has the last word, where it has any.
+    return file.isatty() or any(os.environ.get(name) for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+
+
+def _console(file: TextIO, *, colour: bool) -> "Console":
+    from jobyard.command.looks import make_console  # noqa: PLC0415 - as above
+
+    return make_console(file, colour=colour)

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from jobyard import AsyncJobyard, Job
 from jobyard.command.jobs import Kind, Tag, progress_of, row_of
+from jobyard.command.looks import make_table, rich_cell
 from jobyard.command.options import command
 from jobyard.command.run import Run
-from jobyard.command.screen import make_table, rich_cell
 from jobyard.command.text import distance
 
 app = typer.Typer()

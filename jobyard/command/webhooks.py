@@ -13,7 +13,7 @@ from jobyard.command.options import command
 from jobyard.command.run import Run
 from jobyard.command.work import side_by_side
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks: where your events are sent.")
+app = typer.Typer(name="webhooks", no_args_is_help=True, help="Webhooks: where your events are sent.")
 
 _Id = Annotated[str, typer.Argument(metavar="ID", help="The webhook's id, or for-jobs.")]
 _Events = Annotated[
