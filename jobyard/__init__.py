@@ -1,8 +1,10 @@
 """The Python client of Jobyard: `Jobyard`, or `AsyncJobyard` for asyncio. It needs nothing of Jobyard but its HTTP."""
 
+from typing import TYPE_CHECKING, Any
+
 from jobyard._version import __version__
 from jobyard.admin_models import Broadcast, QueueStatus, Usage, UserQuota, WorkerStatus
-from jobyard.client import AsyncJobyard, Jobyard
+from jobyard.client import Jobyard
 from jobyard.email_models import Email, EmailBatch, EmailBatchItem, Mailing, Preview, Recipient, Suppression, Template
 from jobyard.errors import (
     AnswerNotValid,
@@ -45,6 +47,19 @@ from jobyard.models import (
 )
 from jobyard.webhook_models import Delivery, Event, Replayed, Webhook, WebhookSecret
 from jobyard.webhook_signatures import verify_webhook
+
+if TYPE_CHECKING:
+    from jobyard.async_client import AsyncJobyard
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import `AsyncJobyard` when it is asked for: who blocks need not import asyncio."""
+        if name != "AsyncJobyard":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from jobyard import async_client  # noqa: PLC0415 - as it says
+
+        return async_client.AsyncJobyard
+
 
 __all__ = [
     "Account",

@@ -7,16 +7,18 @@ Each resource (`Jobs`, `Files`, …) is one class with a parameter, its runner. 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import wraps
 from types import MethodType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
-from jobyard.async_runner import AsyncRunner
 from jobyard.flows import Flow, Stream
 from jobyard.session import Session
 from jobyard.sync_runner import SyncRunner
 
+if TYPE_CHECKING:
+    from jobyard.async_runner import AsyncRunner
+
 P = ParamSpec("P")
 T = TypeVar("T")
-R = TypeVar("R", SyncRunner, AsyncRunner)
+R = TypeVar("R", SyncRunner, "AsyncRunner")
 
 
 class Resource(Generic[R]):
@@ -38,7 +40,7 @@ class call(Generic[P, T]):  # noqa: N801 - a decorator
             return self.runner.run(flow(self, *given, **named))
 
         @wraps(flow)
-        async def run_async(self: Resource[AsyncRunner], *given: P.args, **named: P.kwargs) -> T:
+        async def run_async(self: "Resource[AsyncRunner]", *given: P.args, **named: P.kwargs) -> T:
             return await self.runner.run(flow(self, *given, **named))
 
         self._run = run
@@ -49,7 +51,7 @@ class call(Generic[P, T]):  # noqa: N801 - a decorator
     @overload
     def __get__(self, instance: Resource[SyncRunner], owner: type) -> Callable[P, T]: ...
     @overload
-    def __get__(self, instance: Resource[AsyncRunner], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, instance: "Resource[AsyncRunner]", owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
     def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else _bound(instance, self._run, self._run_async)
 
@@ -65,7 +67,7 @@ class stream(Generic[P, T]):  # noqa: N801 - a decorator
             return self.runner.iterate(flow(self, *given, **named))
 
         @wraps(flow)
-        def run_async(self: Resource[AsyncRunner], *given: P.args, **named: P.kwargs) -> AsyncGenerator[T]:
+        def run_async(self: "Resource[AsyncRunner]", *given: P.args, **named: P.kwargs) -> AsyncGenerator[T]:
             return self.runner.iterate(flow(self, *given, **named))
 
         self._run = run
@@ -76,7 +78,7 @@ class stream(Generic[P, T]):  # noqa: N801 - a decorator
     @overload
     def __get__(self, instance: Resource[SyncRunner], owner: type) -> Callable[P, Generator[T, None, None]]: ...
     @overload
-    def __get__(self, instance: Resource[AsyncRunner], owner: type) -> Callable[P, AsyncGenerator[T, None]]: ...
+    def __get__(self, instance: "Resource[AsyncRunner]", owner: type) -> Callable[P, AsyncGenerator[T, None]]: ...
     def __get__(self, instance: Any, owner: type) -> Any:
         return self if instance is None else _bound(instance, self._run, self._run_async)
 

@@ -1,4 +1,4 @@
-"""The two clients: `Jobyard`, whose methods block, and `AsyncJobyard`, whose methods are awaited."""
+"""What both clients have, and `Jobyard`, whose methods block."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Self
 
 from jobyard.admin import Admin
-from jobyard.async_runner import AsyncRunner
 from jobyard.calls import R, Resource, call
 from jobyard.emails import Emails
 from jobyard.exchange import get, patch, post, read_as
@@ -119,7 +118,7 @@ class Jobyard(Client[SyncRunner]):
         on_tokens: Callable[[Tokens], None] | None = None,
         renewing: Renewing | None = None,
     ) -> None:
-        session = _session(base_url, token, refresh_token, email, password, timeout, retries, on_tokens, renewing)
+        session = session_of(base_url, token, refresh_token, email, password, timeout, retries, on_tokens, renewing)
         super().__init__(session, SyncRunner(Settings(session.base_url, timeout)))
 
     def close(self) -> None:
@@ -135,42 +134,7 @@ class Jobyard(Client[SyncRunner]):
         self.close()
 
 
-class AsyncJobyard(Client[AsyncRunner]):
-    """Is `Jobyard` for asyncio: methods are awaited, iterators are asynchronous. Tasks of one loop may share it.
-
-    The arguments are those of `Jobyard`.
-    """
-
-    def __init__(
-        self,
-        base_url: str | None = None,
-        *,
-        token: str | None = None,
-        refresh_token: str | None = None,
-        email: str | None = None,
-        password: str | None = None,
-        timeout: float = 30.0,
-        retries: int = 5,
-        on_tokens: Callable[[Tokens], None] | None = None,
-        renewing: Renewing | None = None,
-    ) -> None:
-        session = _session(base_url, token, refresh_token, email, password, timeout, retries, on_tokens, renewing)
-        super().__init__(session, AsyncRunner(Settings(session.base_url, timeout)))
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self.runner.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-
-def _session(
+def session_of(
     base_url: str | None,
     token: str | None,
     refresh_token: str | None,
@@ -181,6 +145,7 @@ def _session(
     on_tokens: Callable[[Tokens], None] | None,
     renewing: Renewing | None,
 ) -> Session:
+    """Make the session that the arguments of a client mean; raises `ValueError`."""
     if (email is None) != (password is None):
         raise ValueError("an e-mail address and a password go together")
     own = token is not None or refresh_token is not None or email is not None

@@ -25,7 +25,8 @@ from jobyard import Jobyard
 with Jobyard(sys.argv[1], email=sys.argv[2], password=sys.argv[3]) as client:
     job = client.jobs.wait(client.jobs.create("test.echo", {"text": "from a wheel"}), 30, check=True)
 ours = ["api", "worker", "shared", "ops", "tests", "fastapi", "sqlalchemy", "celery", "jobyard.samples"]
-print(json.dumps({"text": job.result["text"], "found": [name for name in ours if importlib.util.find_spec(name)]}))
+found = [name for name in ours if importlib.util.find_spec(name)]
+print(json.dumps({"text": job.result["text"], "found": found, "asyncio": "asyncio" in sys.modules}))
 """
 
 
@@ -93,7 +94,7 @@ def test_the_wheel_holds_the_client_and_its_command_and_nothing_else(wheel: Path
 
 def test_the_wheel_runs_a_job_where_nothing_else_of_jobyard_is(environment: Path, url: str, login: Login) -> None:
     said = json.loads(run(environment, "python", "-c", PROGRAM, url, login["email"], login["password"]))
-    assert said == {"text": "from a wheel", "found": []}
+    assert said == {"text": "from a wheel", "found": [], "asyncio": False}
 
 
 def test_the_wheel_brings_the_command(environment: Path) -> None:
@@ -119,6 +120,7 @@ def test_who_uses_the_client_is_helped_by_a_strict_type_checker(environment: Pat
         "    client.jobs.wait(1.5)\n"
         "    print(other.jobs.create('a.b').state)\n"
         "    print(client.jobs.create('a.b').colour)\n"
+        "from jobyard import NoSuchName\n"
     )
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
     command = [str(Path(sys.executable).with_name("basedpyright")), "--pythonpath", str(environment / "bin" / "python")]
@@ -128,4 +130,4 @@ def test_who_uses_the_client_is_helped_by_a_strict_type_checker(environment: Pat
         for each in json.loads(checked.stdout)["generalDiagnostics"]
         if each["severity"] == "error"
     ]
-    assert sorted(set(found)) == [("wrong.py", line) for line in (3, 4, 5, 6)]
+    assert sorted(set(found)) == [("wrong.py", line) for line in (3, 4, 5, 6, 7)]
