@@ -64,9 +64,14 @@ def may_connect(address: Address, *, tls: bool, port: int, networks: Sequence[Ne
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to the public internet; one that wraps an IPv4 address, whether that does."""
+    """Tell whether an address belongs to the public internet; one that wraps an IPv4 address, whether that does.
+
+    One with a zone does not: that names a link of this machine.
+    """
     if isinstance(address, IPv4Address):
         return _is_public(address)
+    if address.scope_id is not None:
+        return False
     last = IPv4Address(int(address) & 0xFFFFFFFF)
     if address.ipv4_mapped is not None or address in _NAT64:
         return _is_public(last)
@@ -75,7 +80,7 @@ def is_public(address: Address) -> bool:
 
 def _fault(url: str, networks: Sequence[Network]) -> str | None:
     if len(url) > LONGEST_URL or not _PRINTABLE.fullmatch(url):
-        return f"The URL must be of at most {LONGEST_URL} printable ASCII characters."
+        return f"The URL must be of at most {LONGEST_URL} printable ASCII characters; names of others begin with xn--."
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -83,8 +88,8 @@ def _fault(url: str, networks: Sequence[Network]) -> str | None:
         return "This is no URL."
     if parts.username is not None or parts.password is not None or "#" in url or "\\" in url:
         return "The URL must have no user, no password, no fragment and no backslash."
-    if parts.scheme not in {"http", "https"} or not host:
-        return "The URL must begin with https:// and name a host."
+    if parts.scheme not in {"http", "https"} or not host or port == 0:
+        return "The URL must begin with https:// and name a host; no port is 0."
     return _host_fault(parts, host, port_of(parts.scheme, port), networks)
 
 
@@ -93,9 +98,9 @@ def _host_fault(parts: SplitResult, host: str, port: int, networks: Sequence[Net
     try:
         address = ip_address(host)
     except ValueError:
-        if not _NAME.fullmatch(host) or _NUMBER.fullmatch(
-            host.rpartition(".")[2] or host.rstrip(".").rpartition(".")[2]
-        ):
+        last = host.rpartition(".")[2] or host.rstrip(".").rpartition(".")[2]
+        # In brackets are addresses only: of a version to come, too, which looks like a name.
+        if "[" in parts.netloc or not _NAME.fullmatch(host) or _NUMBER.fullmatch(last):
             return "The URL's host is neither a name nor an address."
         if not networks and not (tls and _is_open(port)):
             return "The URL must be https, on port 443, 80 or one from 1024 on."

@@ -7,6 +7,7 @@ judged: there is no second lookup that could give another one (DNS rebinding). P
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import Any, cast
 
@@ -32,13 +33,14 @@ async def resolve(host: str, port: int) -> list[Address]:
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Opens the connections of one delivery; `tls` says that its URL is https."""
+    """Opens the connections of one delivery, which end with it; `tls` says that its URL is https."""
 
     def __init__(self, networks: Sequence[Network], *, tls: bool, resolve: Resolve = resolve) -> None:
         self._networks = networks
         self._tls = tls
         self._resolve = resolve
         self._plain = cast("httpcore2.AsyncNetworkBackend", httpcore2.AnyIOBackend())
+        self._opened: list[httpcore2.AsyncNetworkStream] = []
 
     async def connect_tcp(
         self,
@@ -60,8 +62,16 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         if not allowed:
             raise AddressNotAllowed(host)
         for address in allowed[:-1]:
-            try:
-                return await self._plain.connect_tcp(str(address), port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                continue
-        return await self._plain.connect_tcp(str(allowed[-1]), port, timeout, local_address, socket_options)
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):
+                return await self._open(str(address), port, timeout, local_address, socket_options)
+        return await self._open(str(allowed[-1]), port, timeout, local_address, socket_options)
+
+    async def aclose(self) -> None:
+        """Close what was opened: httpcore2 forgets a connection whose TLS handshake is broken off."""
+        for stream in self._opened:
+            await stream.aclose()
+
+    async def _open(self, *where: Any) -> httpcore2.AsyncNetworkStream:
+        stream = await self._plain.connect_tcp(*where)
+        self._opened.append(stream)
+        return stream

@@ -124,6 +124,7 @@ SELECT EXISTS (SELECT FROM mine), EXISTS (SELECT FROM woken)
 """
 
 # A test that fails says something to who asked for it, and nothing else: its endpoint is as it was, even after a 410.
+# Nor does the URL from which an endpoint moved during the attempt say anything about the one that it has now.
 _GIVEN_UP: LiteralString = """
 CASE WHEN e.disabled_at IS NOT NULL THEN NULL WHEN %(error)s = 'gone' THEN 'gone'
      WHEN e.failing_since < clock_timestamp() - interval '5 days' THEN 'failing' END
@@ -149,7 +150,7 @@ WITH {_MINE}, failed AS (
         disabled_at = CASE WHEN {_GIVEN_UP} IS NULL THEN e.disabled_at ELSE clock_timestamp() END,
         disabled_reason = coalesce({_GIVEN_UP}, e.disabled_reason)
     FROM failed
-    WHERE e.id = failed.endpoint_id AND e.url IS NOT NULL AND failed.event <> '{TEST_EVENT}'
+    WHERE e.id = failed.endpoint_id AND e.url = %(url)s AND failed.event <> '{TEST_EVENT}'
     RETURNING e.disabled_reason
 )
 SELECT EXISTS (SELECT FROM mine), EXISTS (SELECT FROM hurt WHERE disabled_reason IS NOT NULL)

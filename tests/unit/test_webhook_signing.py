@@ -61,6 +61,7 @@ def test_pauses_follow_the_schedule_give_or_take_a_tenth() -> None:
     [
         ("120", 120), (" 0 ", 0), ("99999999999999999999", 86400), ("Tue, 24 Nov 2026 12:30:00 GMT", 1800),
         ("Tue, 24 Nov 2026 11:00:00 GMT", 0), ("Tue, 24 Nov 2030 11:00:00 GMT", 86400), ("-5", None), ("soon", None),
+        ("1000000000", 86400), ("9" * 300, 86400), ("(" * 300, None), ("120, 5", None), ("\x80\xff", None),
         ("", None), (None, None), ("1.5", None), ("Tue, 99 Nov 2026 12:30:00 GMT", None), ("²", None),
     ],
 )  # fmt: skip

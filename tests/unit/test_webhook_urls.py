@@ -8,13 +8,15 @@ from shared.settings import Settings
 from shared.webhook_urls import WebhookUrlNotAllowed, is_public, require_webhook_url
 
 NOTHING_SET = Settings.model_validate({})
+NAT64 = ("64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b::a00:1", "64:ff9b::c0a8:101", "64:ff9b::6440:1")
+SIX_TO_FOUR = ("2002:7f00:1::", "2002:a9fe:a9fe::1", "2002:c0a8:101::1", "2002:808:808::1")
 PUBLIC = ("8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2606:4700::5efe:8.8.8.8")
 NOT_PUBLIC = (
     "127.0.0.1", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "192.0.0.8",
     "198.18.0.1", "192.0.2.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255", "192.88.99.1", "::",
-    "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe",
-    "64:ff9b:1::1", "2002:7f00:1::", "2001:0:808:808::f5ff:fffe", "2606:4700::5efe:10.0.0.1", "fe80::1", "fd00::1",
-    "fec0::1", "ff02::1", "2001:db8::1", "100::1", "fd00:ec2::254",
+    "::1", "::127.0.0.1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", *NAT64, *SIX_TO_FOUR,
+    "64:ff9b:1::1", "2001:0:808:808::f5ff:fffe", "2606:4700::5efe:10.0.0.1", "fe80::1", "fd00::1", "fec0::1", "ff02::1",
+    "2001:db8::1", "100::1", "fd00:ec2::254", "::ffff:0:7f00:1", "fe80::1%1", "2606:4700::1111%1",
 )  # fmt: skip
 REFUSED = (
     "", "example.com", "http://example.com/", "ftp://example.com/", "https://", "https:///path", "https://u@example.com/",
@@ -25,7 +27,8 @@ REFUSED = (
     "https://example.com:22/", "https://example.com:25/", "https://example.com:0/", "https://exa mple.com/",
     "https://example.com\\@127.0.0.1/", "https://example.com/\n", "https://éxample.com/", "https://exam%70le.com/",
     "https://example..com/", "https://-example.com/", "https://example.com/" + "x" * 2048,
-    "https://" + "a" * 64 + ".com/",
+    "https://" + "a" * 64 + ".com/", "https://[v1.abc]/", "https://[example.com]/", "https://[2606:4700::1111%1]/",
+    "https://[64:ff9b::a9fe:a9fe]/", "https://[2002:a9fe:a9fe::1]/", "https://\uff45xample.com/", "https://example.com:+443/",
 )  # fmt: skip
 TAKEN = (
     "https://example.com", "https://EXAMPLE.com/hooks?key=1", "https://example.com.:8443/", "https://8.8.8.8/",
@@ -60,7 +63,8 @@ def test_allowed_networks_open_their_own_addresses_and_no_others() -> None:
     for url in ("http://127.0.0.1:9/", "https://127.0.0.1:22/", "http://[::1]/", "http://[::ffff:127.0.0.1]/",
                 "http://localhost:8000/"):  # fmt: skip
         require_webhook_url(url, settings)
-    for url in ("http://10.0.0.1/", "http://8.8.8.8/", "http://user@127.0.0.1/", "https://169.254.169.254/"):
+    for url in ("http://10.0.0.1/", "http://8.8.8.8/", "http://user@127.0.0.1/", "https://169.254.169.254/",
+                "http://127.0.0.1:0/", "http://localhost:0/"):  # fmt: skip
         with pytest.raises(WebhookUrlNotAllowed):
             require_webhook_url(url, settings)
 

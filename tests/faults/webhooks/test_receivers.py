@@ -13,12 +13,24 @@ import pytest
 from shared.settings import Settings
 from shared.webhook_urls import Address
 from tests.certificates import Authority
-from tests.webhook_receiver import LOOPBACK, Script, WebhookReceiver, answer, close, dribble, endless, hang, raw
+from tests.webhook_receiver import (
+    LOOPBACK,
+    PATIENCE_SECONDS,
+    Script,
+    WebhookReceiver,
+    answer,
+    close,
+    dribble,
+    endless,
+    hang,
+    raw,
+)
 from worker import webhook_request
 from worker.webhook_request import Answer, NotAnswered, post
 
 NAME = "hooks.example.com"
 METADATA = "169.254.169.254"
+NEVER = 10.0**9
 HUNDRED_MEGABYTES = 100 * 1024 * 1024
 
 
@@ -75,6 +87,11 @@ NO_STATUS: dict[str, tuple[Callable[[], Script], str]] = {
     "has only hints": (informational_for_ever, "timeout"),
     "closes without an answer": (lambda: close, "no_answer"),
     "speaks another protocol": (lambda: raw(lambda: [b"220 smtp.example.com ESMTP\r\n"]), "no_answer"),
+    "has a status that is none": (lambda: raw(lambda: [b"HTTP/1.1 000 Zero\r\n\r\n"]), "no_answer"),
+    "switches protocols": (
+        lambda: raw(lambda: [b"HTTP/1.1 101 Go\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"]),
+        "no_answer",
+    ),
     "has headers without end": (
         lambda: raw(lambda: itertools.chain([b"HTTP/1.1 200 OK\r\nX: "], itertools.repeat(b"x" * 65536))),
         "no_answer",
@@ -99,8 +116,15 @@ def test_a_receiver_that_hangs_is_given_up_after_15_seconds(receiver: WebhookRec
 
 
 @pytest.mark.usefixtures("short")
-def test_a_receiver_that_dribbles_its_body_has_answered(receiver: WebhookReceiver) -> None:
-    receiver.script = dribble(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nyes", 0.02)
+@pytest.mark.parametrize(
+    ("body", "pause"),
+    [(b"Content-Length: 1000\r\n\r\nyes", 0.02), (b"Content-Length: 1000\r\n\r\nyes", NEVER),
+     (b"Transfer-Encoding: chunked\r\n\r\n9\r\nyes", NEVER),
+     (b"Transfer-Encoding: chunked\r\n\r\n3\r\nyes\r\nno length\r\n", NEVER)],
+    ids=["dribbles", "hangs", "hangs in a chunk", "is no HTTP"],
+)  # fmt: skip
+def test_a_receiver_whose_body_does_not_come_has_answered(receiver: WebhookReceiver, body: bytes, pause: float) -> None:
+    receiver.script = dribble(b"HTTP/1.1 200 OK\r\n" + body, pause)
     found = send(receiver.url())
     assert isinstance(found, Answer)
     assert found.status == 200
@@ -120,18 +144,26 @@ def test_a_receiver_that_answers_100_mb_costs_nothing(receiver: WebhookReceiver)
 
 def test_a_redirect_is_not_followed(receiver: WebhookReceiver) -> None:
     with WebhookReceiver() as elsewhere:
-        for target in (f"http://{METADATA}/latest/meta-data/", elsewhere.url()):
+        for target in (f"http://{METADATA}/latest/meta-data/", elsewhere.url(), f"https://{METADATA}/"):
             receiver.script = answer(302, Location=target)
             found = send(receiver.url())
             assert isinstance(found, Answer)
             assert found.status == 302
         assert elsewhere.received == []
-    assert len(receiver.received) == 2
+    assert len(receiver.received) == 3
+
+
+def test_a_request_goes_to_the_very_path_of_its_url(receiver: WebhookReceiver) -> None:
+    for path, requested in (("/hook;key=1/a;b?x=1&y=;", None), ("", "/"), ("?x=1", "/?x=1"), ("//a/../b%2F", None)):
+        send(receiver.url(path))
+        assert receiver.received[-1].path == (requested or path)
 
 
 @pytest.mark.parametrize(
-    "address", [METADATA, "127.0.0.1", "10.0.0.1", "::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "0.0.0.0"]
-)
+    "address",
+    [METADATA, "127.0.0.1", "10.0.0.1", "::1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1",
+     "fe80::1%1", "2606:4700::1111%1", "0.0.0.0"],
+)  # fmt: skip
 def test_a_name_that_leads_to_what_is_not_public_is_not_connected_to(address: str) -> None:
     assert send(f"https://{NAME}/", settings_for(), Lookups(address)) == "address_not_allowed"
 
@@ -179,11 +211,42 @@ def test_a_certificate_is_checked_against_the_name_and_not_the_address(authority
         settings = settings_for("127.0.0.0/8", ca_file=authority.file)
         assert isinstance(send(receiver.url(host=NAME), settings, Lookups(LOOPBACK)), Answer)
         assert isinstance(send(receiver.url(), settings), Answer)
+        assert isinstance(send(receiver.url(host=f"{NAME}."), settings, Lookups(LOOPBACK)), Answer)
         assert send(receiver.url(host="other.example.com"), settings, Lookups(LOOPBACK)) == "tls_error"
         assert send(receiver.url(), LOOPBACK_ALLOWED) == "tls_error", "nobody vouches for it"
     assert [request.headers["host"] for request in receiver.received] == [
-        f"{host}:{receiver.port}" for host in (NAME, LOOPBACK)
+        f"{host}:{receiver.port}" for host in (NAME, LOOPBACK, f"{NAME}.")
     ]
+
+
+@pytest.mark.usefixtures("short")
+def test_a_receiver_that_hangs_in_or_after_the_handshake_is_given_up(
+    authority: Authority, receiver: WebhookReceiver
+) -> None:
+    assert send(receiver.url().replace("http:", "https:")) == "timeout", "it waits for the end of a head"
+    with WebhookReceiver(authority.context(NAME)) as shaken:
+        shaken.script = hang
+        settings = settings_for("127.0.0.0/8", ca_file=authority.file)
+        assert send(shaken.url(host=NAME), settings, Lookups(LOOPBACK)) == "timeout"
+
+
+@pytest.mark.usefixtures("short")
+def test_a_handshake_that_is_broken_off_leaves_no_connection() -> None:
+    async def attempt() -> None:
+        ended = asyncio.Event()
+
+        async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+            ended.set()
+
+        async with await asyncio.start_server(listen, LOOPBACK, 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(NotAnswered, match="timeout"):
+                await post(f"https://{LOOPBACK}:{port}/", {}, b"{}", LOOPBACK_ALLOWED)
+            await asyncio.wait_for(ended.wait(), PATIENCE_SECONDS)
+
+    asyncio.run(attempt())
 
 
 def test_an_expired_certificate_is_a_tls_error(authority: Authority) -> None:

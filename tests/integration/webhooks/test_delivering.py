@@ -128,6 +128,22 @@ def test_a_receiver_that_asks_for_time_gets_it(desk: Desk, receiver: WebhookRece
     assert {row["state"] for row in desk.rows()} == {"delivered"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "word", "least", "most"),
+    [("1000000000", "asked_to_wait", 86_000, 86_400), ("soon", "unavailable", 4, 6), ("-1", "unavailable", 4, 6)],
+)
+def test_what_a_receiver_asks_for_is_bounded_and_nonsense_is_nothing(
+    desk: Desk, receiver: WebhookReceiver, asked: str, word: str, least: int, most: int
+) -> None:
+    receiver.script = answer(503, Retry_After=asked)
+    delivery = desk.deliver_one(receiver)
+    assert delivery["error"] == word
+    assert least <= (delivery["next_attempt_at"] - delivery["last_attempt_at"]).total_seconds() <= most
+    [endpoint] = desk.rows("webhook_endpoints")
+    if endpoint["resting_until"] is not None:
+        assert (endpoint["resting_until"] - datetime.now(UTC)).total_seconds() <= 300
+
+
 def test_an_endpoint_that_failed_without_a_success_for_five_days_is_disabled(
     desk: Desk, receiver: WebhookReceiver
 ) -> None:

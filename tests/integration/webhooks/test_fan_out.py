@@ -17,6 +17,7 @@ from shared.recorded_events import RecordedEvent
 from tests import factories
 from tests.conftest import Owner
 from tests.integration.webhooks.conftest import Desk
+from tests.webhook_receiver import WebhookReceiver
 from worker.celery_app import create_celery_app
 from worker.dispatcher import EVENT_FALLBACK_SECONDS, Dispatcher
 from worker.event_audience import write_listeners
@@ -176,6 +177,20 @@ def test_what_is_sent_stays_below_20_kb_and_says_what_it_omits(desk: Desk) -> No
         found.append(data[0]["omitted"])
         assert all(data[0][name] is None for name in data[0]["omitted"])
     assert found == [["input"], ["input", "result"], ["input", "result"], ["input", "result", "tags"]]
+
+
+def test_a_body_of_19999_bytes_goes_whole_and_one_of_20000_does_not(desk: Desk, receiver: WebhookReceiver) -> None:
+    body = job_body(desk)
+    desk.database.execute("UPDATE webhook_endpoints SET url = %s", (receiver.url(),))
+    record(desk, body | {"input": {"text": ""}})
+    desk.tell()
+    [empty] = receiver.received
+    for size in (LARGEST_BODY_BYTES - 1, LARGEST_BODY_BYTES):
+        record(desk, body | {"input": {"text": "x" * (size - len(empty.body))}})
+    desk.tell()
+    _, whole, bounded = sorted(receiver.received, key=lambda request: request.envelope["data"]["omitted"] is not None)
+    assert (len(whole.body), whole.envelope["data"]["omitted"]) == (LARGEST_BODY_BYTES - 1, None)
+    assert (bounded.envelope["data"]["omitted"], bounded.envelope["data"]["input"]) == (["input"], None)
 
 
 def test_a_batch_is_bounded_in_events_and_in_jobs(desk: Desk) -> None:
