@@ -108,6 +108,10 @@ class Supervisor:
         """Send a signal to a program and all its children, for example SIGSTOP or SIGKILL."""
         self._programs[name].signal_group(number)
 
+    def exits(self, name: str) -> list[int]:
+        """Return the codes with which a program has ended so far (-9: SIGKILL)."""
+        return list(self._programs[name].exits)
+
     def wait_exit(self, name: str, *, count: int = 1, seconds: float = 30.0) -> int:
         """Wait for a program's exit number `count` and return its code (-9: SIGKILL). Raises ProgramTimeout."""
         return self._programs[name].wait_exit(count, seconds)

@@ -1,17 +1,26 @@
-"""A whole Jobyard of real processes, with a short lease so that a rescue is soon."""
+"""Whole Jobyards of real processes, with a short lease so that a rescue is soon.
+
+A start costs five seconds of a processor, so tests share two: `yard`, as it is delivered, and `failing`, whose
+dispatchers fail when they are asked to. Tests of what these have not, or of services under attack, open their own.
+"""
 
 import os
-from collections.abc import Generator, Iterator, Mapping
+import signal
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from ops import supervised
+from ops.migrate import upgrade
 from ops.paths import ROOT
 from ops.ports import free_port
+from ops.postgres import LocalPostgres
 from ops.stack import Stack
 
 LEASE_SECONDS = 2
@@ -90,7 +99,11 @@ def sign_in(client: httpx2.Client, account: dict[str, str]) -> None:
 
 
 ACCOUNT = {"email": "faults@example.com", "password": "long enough for a test"}
-PROGRAMS = ("web", "dispatcher", "worker", "flower")
+PROGRAMS = ("web", "dispatcher", "worker")
+RESTART_SECONDS = 0.1
+FAILING_DISPATCHER = "tests/faults/programs/dispatcher_that_fails.py"
+FAILING_SLOTS = 8
+"""Frozen children keep theirs."""
 
 
 @contextmanager
@@ -132,11 +145,79 @@ def open_yard(
     ):
         client.post("/v1/auth/register", json=ACCOUNT).raise_for_status()
         sign_in(client, ACCOUNT)
-        yield Yard(client, gates, stack)
+        try:
+            yield Yard(client, gates, stack)
+        finally:
+            # The tests are over: what is about stopping has stopped something itself.
+            stack.kill()
+            if stack.postgres is not None and stack.postgres.is_running:
+                os.kill(stack.postgres.pid, signal.SIGQUIT)
 
 
-@pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Run a Jobyard for a module's tests."""
-    with open_yard(tmp_path_factory.mktemp("yard")) as yard:
+@pytest.fixture(scope="session", autouse=True)
+def prompt_restarts() -> Iterator[None]:
+    """Have what is killed started again soon, however often that has been."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(supervised, "_FIRST_DELAY", RESTART_SECONDS)
+        patch.setattr(supervised, "_LONGEST_DELAY", RESTART_SECONDS)
+        yield
+
+
+@pytest.fixture(scope="session")
+def make_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Mapping[str, str]]]:
+    """Run a PostgreSQL that nobody attacks, as in production; each call names a migrated database of its own there."""
+    numbers = count(1)
+    # Its port stays its own.
+    with LocalPostgres(tmp_path_factory.mktemp("ledgers"), port=free_port()) as server:
+        upgrade(server.create_database("template"))
+        yield lambda: {"DATABASE_URL": server.create_database(f"ledger{next(numbers)}", template="template")}
+        os.kill(server.pid, signal.SIGQUIT)
+
+
+@pytest.fixture(scope="session")
+def yard(tmp_path_factory: pytest.TempPathFactory, make_ledger: Callable[[], Mapping[str, str]]) -> Iterator[Yard]:
+    """Run a Jobyard that welcomes who registers and tells receivers on this machine."""
+    environment = {
+        "JOBYARD_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "JOBYARD_WELCOME_EMAIL": "true",
+        "JOBYARD_MAIL_FROM": "Yard <yard@example.com>",
+    }
+    with open_yard(
+        tmp_path_factory.mktemp("yard"),
+        only=(*PROGRAMS, "flower", "mailbox"),
+        environment=environment,
+        given=make_ledger(),
+    ) as yard:
         yield yard
+
+
+@dataclass(frozen=True)
+class FailingYard(Yard):
+    """Is a running Jobyard with two dispatchers, to which a fault comes when the directory of `faults` says so."""
+
+    faults: Path
+
+    def arm(self, fault: str) -> Path:
+        """Have a fault come to the dispatcher that gets there next; reading it waits for that, and tells to which."""
+        os.mkfifo(self.faults / fault)
+        return self.faults / fault
+
+
+@pytest.fixture(scope="session")
+def failing(
+    tmp_path_factory: pytest.TempPathFactory, make_ledger: Callable[[], Mapping[str, str]]
+) -> Iterator[FailingYard]:
+    """Run a Jobyard with two dispatchers that fail when asked to, and with slots to lose."""
+    directory, faults = tmp_path_factory.mktemp("failing"), tmp_path_factory.mktemp("faults")
+    usual = "dispatcher: exec python -m worker.dispatcher"
+    procfile = directory / "Procfile"
+    procfile.write_text((ROOT / "Procfile").read_text().replace(usual, f"dispatcher: exec python {FAILING_DISPATCHER}"))
+    environment = {
+        "FAULT_DIR": str(faults),
+        "JOBYARD_WORKER_CONCURRENCY": str(FAILING_SLOTS),
+        "JOBYARD_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+    }
+    with open_yard(
+        directory, replicas={"dispatcher": 2}, procfile=procfile, environment=environment, given=make_ledger()
+    ) as yard:
+        yield FailingYard(yard.client, yard.gates, yard.stack, faults)

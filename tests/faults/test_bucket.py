@@ -3,7 +3,7 @@
 import io
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,9 @@ class BucketYard:
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> Iterator[BucketYard]:
+def stored(
+    tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server, make_ledger: Callable[[], Mapping[str, str]]
+) -> Iterator[BucketYard]:
     port = urlsplit(s3_server.endpoint).port
     assert port is not None
     with Proxy(port) as line:
@@ -44,7 +46,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory, s3_server: S3Server) -> Ite
             "AWS_ENDPOINT_URL": line.url(s3_server.endpoint),
         }
         directory = tmp_path_factory.mktemp("bucket")
-        with open_yard(directory, only=("web", "dispatcher", "worker"), environment=environment) as yard:
+        with open_yard(directory, environment=environment, given=make_ledger()) as yard:
             yield BucketYard(yard, line)
 
 

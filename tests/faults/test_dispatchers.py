@@ -10,52 +10,28 @@ from typing import Any
 import psycopg
 import pytest
 
-from ops.paths import ROOT
 from shared.job_kind import load_job_kinds
 from shared.job_queue import NUDGE
 from tests import factories
-from tests.faults.conftest import ACCOUNT, Yard, open_gate, open_yard
+from tests.faults.conftest import ACCOUNT, FAILING_SLOTS, FailingYard, Yard, open_gate
+from tests.polling import await_that
 
-PROGRAM = "tests/faults/programs/dispatcher_that_fails.py"
 HOLDER = "SELECT holder FROM dispatcher_lease WHERE expires_at > clock_timestamp()"
 DISPATCHERS = ("dispatcher", "dispatcher.2")
-SLOTS = 2
 MANY = 300
 
 Database = psycopg.Connection[Any]
 
 
-@pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the directory in which dispatchers look for what shall befall them."""
-    return tmp_path_factory.mktemp("faults")
-
-
-@pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory, faults: Path) -> Iterator[Yard]:
-    """Run a Jobyard with two dispatchers that fail when asked to."""
-    directory = tmp_path_factory.mktemp("yard")
-    lines = (ROOT / "Procfile").read_text().splitlines()
-    procfile = directory / "Procfile"
-    procfile.write_text("\n".join(f"dispatcher: exec python {PROGRAM}" if line.startswith("dispatcher:") else line
-                                  for line in lines))  # fmt: skip
-    with open_yard(
-        directory, only=("web", "dispatcher", "worker"), replicas={"dispatcher": 2}, procfile=procfile,
-        environment={"FAULT_DIR": str(faults)},
-    ) as yard:  # fmt: skip
-        yield yard
+@pytest.fixture
+def yard(failing: FailingYard) -> FailingYard:
+    return failing
 
 
 @pytest.fixture
 def database(yard: Yard) -> Iterator[Database]:
     with psycopg.connect(yard.stack.endpoints.database_url, autocommit=True) as connection:
         yield connection
-
-
-def arm(faults: Path, name: str) -> Path:
-    """Have a fault happen to the dispatcher that publishes next; reading it waits until it does, and tells to whom."""
-    os.mkfifo(faults / name)
-    return faults / name
 
 
 def read_holder(connection: Database) -> str | None:
@@ -92,34 +68,33 @@ def enqueue_together(database: Database, texts: list[str]) -> list[str]:
     return [f"/v1/jobs/{job_id}" for job_id in ids]
 
 
-# The first of all: exits are counted from the start.
 def test_a_dispatcher_that_stops_hands_over_at_once(yard: Yard, database: Database) -> None:
     assert yard.wait(yard.enqueue("test.echo", {}))["state"] == "succeeded"
     holder = read_holder(database)
     assert holder is not None
     active = find_active(yard, holder)
+    exits = yard.stack.supervisor.exits(active)
     began = time.monotonic()
 
     yard.stack.supervisor.stop_one(active)
 
     # Its lease would have gone on for seconds; it is free, or the other's already.
     assert read_holder(database) != holder
-    assert yard.stack.supervisor.wait_exit(active) == 0
+    assert yard.stack.supervisor.exits(active) == [*exits, 0]
     assert yard.wait(yard.enqueue("test.echo", {"text": "by the other"}))["state"] == "succeeded"
     print(f"\nstopped, and a job of the stand-by's done, in {time.monotonic() - began:.2f} s")
     assert read_holder(database) not in {holder, None}
     yard.stack.supervisor.start_one(active)
 
 
-def test_a_dispatcher_killed_between_commit_and_publish_costs_no_job(
-    yard: Yard, database: Database, faults: Path
-) -> None:
-    fault = arm(faults, "kill-before-publish")
+def test_a_dispatcher_killed_between_commit_and_publish_costs_no_job(yard: FailingYard, database: Database) -> None:
+    exits = {name: yard.stack.supervisor.exits(name) for name in DISPATCHERS}
+    fault = yard.arm("kill-before-publish")
     paths = enqueue_together(database, ["one", "two", "three"])
     killed = fault.read_text()
     began = time.monotonic()
 
-    assert yard.stack.supervisor.wait_exit(killed) == -signal.SIGKILL
+    assert yard.stack.supervisor.wait_exit(killed, count=len(exits[killed]) + 1) == -signal.SIGKILL
     assert [dispatches(database, path) for path in paths] == [1, 1, 1], "committed"
 
     assert [yard.wait(path)["result"]["text"] for path in paths] == ["one", "two", "three"]
@@ -129,24 +104,23 @@ def test_a_dispatcher_killed_between_commit_and_publish_costs_no_job(
 
 
 def test_while_a_dispatcher_is_frozen_in_a_transaction_claims_and_cancels_go_on(
-    yard: Yard, database: Database, faults: Path
+    yard: FailingYard, database: Database
 ) -> None:
-    gates = [yard.make_gate(f"slot-{number}") for number in range(SLOTS)]
+    gates = [yard.make_gate(f"slot-{number}") for number in range(FAILING_SLOTS)]
     running = [yard.enqueue("test.gate", {"path": str(gate)}) for gate in gates]
     for path in running:
         yard.wait_for_attempt(path, 1)
     waiting = yard.enqueue("test.echo", {"text": "in Celery"})
-    while dispatches(database, waiting) == 0:
-        pass
+    await_that(lambda: dispatches(database, waiting))
     active = read_holder(database)
-    fault = arm(faults, "stop-in-transaction")
+    fault = yard.arm("stop-in-transaction")
     marked, doomed = enqueue_together(database, ["marked", "doomed"])
     frozen = fault.read_text()
     pid, began = yard.stack.supervisor.pid(frozen), time.monotonic()
     try:
         for gate in gates:
             open_gate(gate, "through")
-        assert [yard.wait(path)["state"] for path in [*running, waiting]] == ["succeeded"] * (SLOTS + 1)
+        assert [yard.wait(path)["state"] for path in [*running, waiting]] == ["succeeded"] * (FAILING_SLOTS + 1)
         claimed = time.monotonic() - began
         # Its row is locked until the server ends the transaction.
         assert yard.client.post(f"{doomed}/cancel").raise_for_status().json()["state"] == "cancelled"
@@ -158,12 +132,12 @@ def test_while_a_dispatcher_is_frozen_in_a_transaction_claims_and_cancels_go_on(
     finally:
         os.kill(pid, signal.SIGCONT)
     log = Path(yard.stack.endpoints.log_dir, f"{frozen}.log")
-    while "standing by" not in log.read_text().rpartition("PostgreSQL does not answer")[2]:
-        pass
+    await_that(lambda: "standing by" in log.read_text().rpartition("PostgreSQL does not answer")[2])
 
     # What it sent when it woke up comes before this one, and is refused.
     assert yard.wait(yard.enqueue("test.echo", {}))["state"] == "succeeded"
-    assert [history(database, path) for path in [*running, waiting, late, marked]] == [["succeeded"]] * (SLOTS + 3)
+    ended = [history(database, path) for path in [*running, waiting, late, marked]]
+    assert ended == [["succeeded"]] * (FAILING_SLOTS + 3)
     assert (yard.read(doomed)["state"], history(database, doomed)) == ("cancelled", [])
     print(f"\nfrozen in a transaction: claims went on within {claimed:.1f} s, a cancel of what it had locked within "
           f"{cancelled:.1f} s, dispatching within {taken_over:.1f} s")  # fmt: skip

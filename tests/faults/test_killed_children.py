@@ -5,14 +5,14 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
 import psutil
 import psycopg
 import pytest
 
-from tests.faults.conftest import Yard, open_yard
+from tests.faults.conftest import Yard
 
 KILL_SECONDS = 1.5
 HISTORY = """
@@ -20,13 +20,6 @@ SELECT job_attempts.job_id, count(*) FILTER (WHERE outcome = 'succeeded'),
        count(*) FILTER (WHERE outcome = 'worker_lost'), count(*)
 FROM job_attempts GROUP BY 1
 """
-
-
-@pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Run a Jobyard for a module's tests."""
-    with open_yard(tmp_path_factory.mktemp("yard"), only=("web", "dispatcher", "worker")) as yard:
-        yield yard
 
 
 @contextmanager

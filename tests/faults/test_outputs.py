@@ -16,23 +16,17 @@ import pytest
 from shared.job_kind import load_job_kinds
 from shared.models import SYSTEM_OWNER_ID
 from tests import factories
-from tests.faults.conftest import Yard, open_gate, open_yard
+from tests.faults.conftest import FailingYard, Yard, open_gate
+from tests.polling import await_that
 
-# Frozen children keep their slots.
-SLOTS = 8
 LONG_AGO_SECONDS = 7 * 24 * 3600
 FIRST, SECOND = 1, 2
 
 
-@pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Run a Jobyard with some slots to lose."""
-    with open_yard(
-        tmp_path_factory.mktemp("yard"),
-        only=("web", "dispatcher", "worker"),
-        environment={"JOBYARD_WORKER_CONCURRENCY": str(SLOTS)},
-    ) as yard:
-        yield yard
+@pytest.fixture
+def yard(failing: FailingYard) -> Yard:
+    """Give the Jobyard that has slots to lose."""
+    return failing
 
 
 @pytest.fixture
@@ -91,8 +85,7 @@ def begin(yard: Yard, kind: str, name: str, **options: int) -> Writer:
 
 def await_gone(writer: Writer, fence: int) -> None:
     """Wait until an attempt's outputs are gone from the storage; nobody tells of that, so it is looked at."""
-    while writer.blobs(fence):
-        pass
+    await_that(lambda: not writer.blobs(fence))
 
 
 def wake(writer: Writer, pool: Executor) -> None:
@@ -169,10 +162,12 @@ def clean_up(yard: Yard) -> dict[str, Any]:
     kind = load_job_kinds(["worker.jobs"])["files.clean"]
     with psycopg.connect(yard.stack.endpoints.database_url, autocommit=True) as connection:
         job_id = factories.enqueue(connection, factories.new_job(kind, SYSTEM_OWNER_ID))
+
         # The API does not show it, so nobody tells when it is done.
-        while True:
+        def look() -> dict[str, Any] | None:
             row = connection.execute("SELECT state, result FROM jobs WHERE id = %s", (job_id,)).fetchone()
             assert row is not None
-            if row[0] == "succeeded":
-                return row[1]
-            assert row[0] in {"queued", "running"}
+            assert row[0] in {"queued", "running", "succeeded"}
+            return row[1]
+
+        return await_that(look)

@@ -1,7 +1,6 @@
 """Who registers gets one e-mail, of real processes in a mailbox; also if the worker dies after it wrote it down."""
 
 import mailbox
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import LiteralString
@@ -10,9 +9,9 @@ import psutil
 import psycopg
 import pytest
 
-from tests.faults.conftest import Yard, open_yard
+from tests.faults.conftest import Yard
+from tests.polling import await_that
 
-PROGRAMS = ("web", "dispatcher", "worker", "mailbox")
 LISTENS = "SELECT count(*) FROM event_listeners WHERE event = 'user.created'"
 SENT = "SELECT count(*) FROM recipients WHERE address = %s AND state = 'sent'"
 WRITTEN = "SELECT count(*) FROM emails JOIN recipients ON email_id = emails.id WHERE address = %s"
@@ -38,14 +37,6 @@ HELD_UP = "SELECT count(*) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids
 END_HELD_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE %s = ANY(pg_blocking_pids(pid))"
 
 
-@pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    """Run a Jobyard that welcomes who registers."""
-    environment = {"JOBYARD_WELCOME_EMAIL": "true", "JOBYARD_MAIL_FROM": "Yard <yard@example.com>"}
-    with open_yard(tmp_path_factory.mktemp("yard"), only=PROGRAMS, environment=environment) as yard:
-        yield yard
-
-
 @pytest.fixture
 def ledger(yard: Yard) -> Iterator[psycopg.Connection]:
     with psycopg.connect(yard.stack.endpoints.database_url, autocommit=True) as ledger:
@@ -54,8 +45,7 @@ def ledger(yard: Yard) -> Iterator[psycopg.Connection]:
 
 
 def await_count(ledger: psycopg.Connection, number: int, question: LiteralString, *values: object) -> None:
-    while ledger.execute(question, values).fetchall() != [(number,)]:
-        time.sleep(0.02)
+    await_that(lambda: ledger.execute(question, values).fetchall() == [(number,)])
 
 
 def register(yard: Yard, address: str) -> None:

@@ -1,7 +1,7 @@
 """A Jobyard whose mail goes to servers that a test holds up."""
 
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.faults.conftest import JSON, Yard, open_yard
+from tests.faults.conftest import JSON, PROGRAMS, Yard, open_yard
 from tests.faults.mail.office import LOOPBACK, MailOffice
 
-PROGRAMS = ("web", "dispatcher", "worker")
 DOMAIN, SLOW, FAST = "example.com", "slow.example.com", "fast.example.com"
 MOST_IN_A_BATCH = 1000
 AT_LEAST_ONCE, AT_MOST_ONCE = "at_least_once", "at_most_once"
@@ -75,7 +74,11 @@ def by_state(states: dict[str, str]) -> dict[str, set[str]]:
 
 @contextmanager
 def open_mail_yard(
-    directory: Path, *domains: str, environment: dict[str, str] | None = None, replicas: dict[str, int] | None = None
+    directory: Path,
+    *domains: str,
+    environment: dict[str, str] | None = None,
+    replicas: dict[str, int] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Generator[MailYard]:
     """Run a Jobyard with a mail server, and one more for each of some senders' domains."""
     with ExitStack() as stack:
@@ -87,21 +90,16 @@ def open_mail_yard(
             "JOBYARD_MAIL_BACKOFF_SECONDS": str(BACKOFF_SECONDS),
             "JOBYARD_SMTP_CONNECTIONS": "20",
         } | (environment or {})
-        given = {"SMTP_URL": f"smtp://{LOOPBACK}:{office.port}"}
+        services = {"SMTP_URL": f"smtp://{LOOPBACK}:{office.port}", **(given or {})}
         yard = stack.enter_context(
-            open_yard(directory, only=PROGRAMS, replicas=replicas, environment=complete, given=given)
+            open_yard(directory, only=PROGRAMS, replicas=replicas, environment=complete, given=services)
         )
-        try:
-            yield MailYard(yard.client, yard.gates, yard.stack, office, offices)
-        finally:
-            # A worker that is held up would be waited for.
-            for each in (office, *offices.values()):
-                each.clear_gates()
+        yield MailYard(yard.client, yard.gates, yard.stack, office, offices)
 
 
 @pytest.fixture(scope="package")
 def package_yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailYard]:
-    """Run a Jobyard for all tests of this package that can share one."""
+    """Run a Jobyard for all tests of this package that can share one; its PostgreSQL is its own."""
     with open_mail_yard(tmp_path_factory.mktemp("mail")) as yard:
         yield yard
 
@@ -115,7 +113,9 @@ def yard(package_yard: MailYard) -> Iterator[MailYard]:
 
 
 @pytest.fixture(scope="module")
-def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailYard]:
+def routed(
+    tmp_path_factory: pytest.TempPathFactory, make_ledger: Callable[[], Mapping[str, str]]
+) -> Iterator[MailYard]:
     """Run a Jobyard with servers for two domains beside the usual one."""
-    with open_mail_yard(tmp_path_factory.mktemp("routed"), SLOW, FAST) as yard:
+    with open_mail_yard(tmp_path_factory.mktemp("routed"), SLOW, FAST, given=make_ledger()) as yard:
         yield yard

@@ -11,6 +11,7 @@ import pytest
 from tests.faults.mail.conftest import AT_LEAST_ONCE, AT_MOST_ONCE, MailYard, email
 from tests.faults.mail.office import Gate, Step
 from tests.lock_waits import WAITING
+from tests.polling import await_that
 
 HELD = (Step.RCPT, Step.DATA, Step.BODY)
 ANSWERED = "answered"
@@ -57,8 +58,7 @@ def held_records(yard: MailYard, addresses: list[str], gates: list[Gate]) -> Gen
         database.execute(LOCK, (addresses,))
         for gate in gates:
             gate.open()
-        while database.execute(WAITING).fetchone() == (0,):
-            pass
+        await_that(lambda: database.execute(WAITING).fetchone() != (0,))
         yield
         database.execute(DROP_WAITING)
 

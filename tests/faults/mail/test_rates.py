@@ -1,6 +1,6 @@
 """Limits on how fast mail goes, as the server sees it, with two workers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pytest
 
@@ -16,10 +16,14 @@ WORKERS = "SELECT count(DISTINCT worker) FROM job_attempts"
 
 
 @pytest.fixture(scope="module")
-def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailYard]:
+def limited(
+    tmp_path_factory: pytest.TempPathFactory, make_ledger: Callable[[], Mapping[str, str]]
+) -> Iterator[MailYard]:
     """Run a Jobyard with two workers and limits."""
     limits = {"JOBYARD_SMTP_RATE": str(SERVER_RATE), "JOBYARD_MAIL_DOMAIN_RATES": f"{DOMAIN}={DOMAIN_RATE}"}
-    with open_mail_yard(tmp_path_factory.mktemp("rates"), environment=limits, replicas={"worker": 2}) as yard:
+    with open_mail_yard(
+        tmp_path_factory.mktemp("rates"), environment=limits, replicas={"worker": 2}, given=make_ledger()
+    ) as yard:
         yield yard
 
 

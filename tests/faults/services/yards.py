@@ -19,7 +19,6 @@ from tests.faults.conftest import JSON, Yard, open_yard
 from tests.faults.proxies.postgres_proxy import PostgresProxy
 from tests.faults.proxies.tcp_proxy import Proxy
 
-PROGRAMS = ("web", "dispatcher", "worker")
 SLOTS = 2
 LARGEST_FILE_BYTES = 4 * 1024 * 1024
 _ULIMIT_UNIT = 512
@@ -91,7 +90,7 @@ def open_served_yard(directory: Path) -> Generator[ServedYard]:
     procfile = directory / "Procfile"
     limited = f"worker: ulimit -f {LARGEST_FILE_BYTES // _ULIMIT_UNIT}; exec"
     procfile.write_text((ROOT / "Procfile").read_text().replace("worker: exec", limited))
-    with open_yard(directory, only=PROGRAMS, procfile=procfile) as yard:
+    with open_yard(directory, procfile=procfile) as yard:
         assert yard.stack.postgres is not None
         assert yard.stack.redis is not None
         yield ServedYard(yard.client, yard.gates, yard.stack, yard.stack.postgres, yard.stack.redis)
@@ -107,5 +106,5 @@ def open_proxied_yard(directory: Path) -> Generator[ProxiedYard]:
         Proxy(redis.port) as redis_line,
     ):
         given = {"DATABASE_URL": postgres_line.url(postgres.url), "REDIS_URL": redis_line.url(redis.url)}
-        with open_yard(directory, only=PROGRAMS, given=given) as yard:
+        with open_yard(directory, given=given) as yard:
             yield ProxiedYard(yard.client, yard.gates, yard.stack, postgres, redis, postgres_line, redis_line)

@@ -3,17 +3,18 @@
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.faults.conftest import JSON, Yard, open_yard
+from tests.faults.conftest import JSON, Yard
+from tests.polling import await_that
 from tests.webhook_receiver import WebhookReceiver
 
-PROGRAMS = ("web", "dispatcher", "worker")
-ENVIRONMENT = {"JOBYARD_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8"}
+_ALL_MADE = """
+SELECT count(*) >= %s AND NOT bool_or(state = 'pending') FROM webhook_deliveries WHERE endpoint_id = %s
+"""
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,7 @@ class WebhookYard(Yard):
     def wait_for_deliveries(self, endpoint: JSON, count: int) -> list[JSON]:
         """Wait until so many deliveries have been made and their jobs have ended; gives them."""
         with self.database() as database:
-            while database.execute(
-                "SELECT count(*) < %s OR bool_or(state = 'pending') FROM webhook_deliveries WHERE endpoint_id = %s",
-                (count, endpoint["id"]),
-            ).fetchone() != (False,):
-                database.execute("SELECT 1")
+            await_that(lambda: database.execute(_ALL_MADE, (count, endpoint["id"])).fetchone() == (True,))
         return self.deliveries(endpoint)
 
     def finish(self, paths: Iterable[str]) -> list[JSON]:
@@ -58,18 +55,14 @@ class WebhookYard(Yard):
 
 
 @contextmanager
-def open_webhook_yard(directory: Path, **options: Any) -> Generator[WebhookYard]:
-    """Run a Jobyard and a receiver."""
-    environment = ENVIRONMENT | options.pop("environment", {})
-    with (
-        WebhookReceiver() as receiver,
-        open_yard(directory, only=PROGRAMS, environment=environment, **options) as yard,
-    ):
+def receiving(yard: Yard) -> Generator[WebhookYard]:
+    """Run a receiver beside a Jobyard."""
+    with WebhookReceiver() as receiver:
         yield WebhookYard(yard.client, yard.gates, yard.stack, receiver)
 
 
 @pytest.fixture(scope="module")
-def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebhookYard]:
-    """Run a Jobyard for a module's tests."""
-    with open_webhook_yard(tmp_path_factory.mktemp("webhooks")) as yard:
-        yield yard
+def yard(yard: Yard) -> Iterator[WebhookYard]:
+    """Give the shared Jobyard, with a receiver for a module's tests."""
+    with receiving(yard) as with_receiver:
+        yield with_receiver

@@ -10,9 +10,11 @@ import pytest
 from standardwebhooks import Webhook
 
 from tests.faults.webhooks.conftest import WebhookYard
+from tests.polling import await_that
 from tests.webhook_receiver import Received, answer, hang
 
 FEW, MANY = 500, 2000
+_UNDER_WAY = "SELECT count(*) FROM jobs WHERE kind = 'webhook.deliver' AND finished_at IS NULL"
 _FLOOD = """
 INSERT INTO events (name, owner_id, subject_id, version, body)
 SELECT 'job.queued', owner_id, gen_random_uuid(), 1, to_jsonb(jobs)
@@ -57,10 +59,7 @@ def test_an_endpoint_deleted_while_it_is_told_is_told_no_more(yard: WebhookYard)
     yard.finish([yard.enqueue("test.echo", {"text": "gone"})])
     yard.receiver.wait(1)
     with yard.database() as database:
-        while database.execute(
-            "SELECT count(*) FROM jobs WHERE kind = 'webhook.deliver' AND finished_at IS NULL"
-        ).fetchone() != (0,):
-            database.execute("SELECT 1")
+        await_that(lambda: database.execute(_UNDER_WAY).fetchone() == (0,))
     assert len(yard.receiver.received) == 1
 
 
