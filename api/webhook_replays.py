@@ -6,8 +6,10 @@ still on its way needs none: it is tried at once.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -17,14 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from api.idempotency import once
-from api.idempotency_key import RequestKey
+from api.idempotency_key import REPLAYED, RequestKey
+from api.job_responses import read_and_wait
 from api.resources import Resources
 from api.transactions import session_connection
 from api.webhook_deliveries import find_delivery
 from api.webhook_delivery_shapes import Delivery, FailedReplay, Replayed
 from api.webhook_endpoints import WebhookForJobs, find_webhook
 from api.webhook_shapes import Webhook, path_of
-from shared.errors import JobyardError
+from shared.errors import JobNotFound, JobyardError
 from shared.event_models import WebhookDelivery, WebhookEndpoint
 from shared.events import Event
 from shared.ids import new_id
@@ -93,9 +96,12 @@ async def replay_failed(
     return answer
 
 
-async def send_test(resources: Resources, owner_id: UUID, name: str, key: RequestKey | None) -> Response:
+async def send_test(
+    resources: Resources, owner_id: UUID, name: str, wait: int | None, key: RequestKey | None
+) -> Response:
     """Send an event that only tells of the endpoint itself, once per key: one attempt, before all else that waits.
 
+    Answers 202, or 200 when it is over within the seconds that the client would wait.
     Raises `WebhookNotFound`, `WebhookForJobs`, `WebhookDisabled` and the errors of `once`.
     """
     async with resources.sessions.begin() as session:
@@ -107,9 +113,29 @@ async def send_test(resources: Resources, owner_id: UUID, name: str, key: Reques
             [new] = await _send(resources, session, webhook, [_test_of(webhook, webhook.url)])
             return _accept(new, webhook)
 
-        answer = await once(await session_connection(session), key, session.begin_nested, write)
+        accepted = await once(await session_connection(session), key, session.begin_nested, write)
     resources.note_enqueued(owner_id)
-    return answer
+    if wait is None or accepted.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+        return accepted
+    return await _wait_for_end(resources, owner_id, accepted, wait)
+
+
+async def _wait_for_end(resources: Resources, owner_id: UUID, accepted: Response, wait: int) -> Response:
+    delivery = Delivery.model_validate_json(bytes(accepted.body))
+    # Without its job it is over already; without itself nothing can be told of it but that it was accepted.
+    if delivery.job_id is not None:
+        with suppress(JobNotFound):
+            await read_and_wait(resources, owner_id, delivery.job_id, wait, None)
+    async with resources.sessions() as session:
+        row = await session.get(WebhookDelivery, delivery.id)
+    if row is not None:
+        shaped = Delivery.of(row, delivery.links.webhook)
+        headers = {"Location": shaped.links.self_, "Preference-Applied": f"wait={wait}"}
+        if REPLAYED in accepted.headers:
+            headers[REPLAYED] = accepted.headers[REPLAYED]
+        status = 202 if shaped.state == "pending" else 200
+        return Response(shaped.model_dump_json(by_alias=True), status, headers, "application/json")
+    return accepted
 
 
 async def _find_enabled(session: AsyncSession, owner_id: UUID, name: str, *, lock: bool = False) -> WebhookEndpoint:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from api import webhook_deliveries, webhook_endpoints, webhook_replays, webhook_secrets
 from api.deps import CallerDep, ResourcesDep
 from api.idempotency_key import REPLAYED_HEADER, JsonKeyDep
+from api.job_responses import WaitDep
 from api.pages import Page, PageQuery, page_query
 from api.problems import problems
 from api.webhook_deliveries import DeliveryFilter, delivery_filter
@@ -43,6 +44,13 @@ _SENT: dict[int | str, dict[str, Any]] = {
     202: {
         "model": Delivery,
         "description": "Accepted: the delivery is committed.",
+        "headers": _with_location("delivery"),
+    },
+}
+_TESTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": Delivery,
+        "description": "The delivery, which was over in time.",
         "headers": _with_location("delivery"),
     },
 }
@@ -107,16 +115,16 @@ async def rotate_webhook_secret(
     return await webhook_secrets.rotate_secret(resources, caller.user_id, webhook_id, body, key)
 
 
-@router.post("/{webhook_id}/test", status_code=202, responses=_SENT | problems(401, 404, 409))
+@router.post("/{webhook_id}/test", status_code=202, responses=_SENT | _TESTED | problems(401, 404, 409))
 async def test_webhook(
-    caller: CallerDep, resources: ResourcesDep, webhook_id: WebhookName, key: JsonKeyDep
+    caller: CallerDep, resources: ResourcesDep, webhook_id: WebhookName, wait: WaitDep, key: JsonKeyDep
 ) -> Response:
     """Send an event `webhook.test` to this webhook alone, whatever its filters. It tells of the webhook itself.
 
-    It goes at once and once: the delivery is then `delivered` or `failed`; its `links.job` can be waited for. A failed
+    It goes at once and once; with `Prefer: wait=20` the answer says whether it is `delivered` or `failed`. A failed
     test, even by 410, changes nothing about the webhook, and nothing else waits for it.
     """
-    return await webhook_replays.send_test(resources, caller.user_id, webhook_id, key)
+    return await webhook_replays.send_test(resources, caller.user_id, webhook_id, wait, key)
 
 
 @router.get("/{webhook_id}/deliveries", responses=problems(401, 404))

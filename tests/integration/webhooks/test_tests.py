@@ -1,5 +1,6 @@
 """Tests of a webhook that somebody asks for: one attempt each, which changes nothing when it fails."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,16 @@ REST = "UPDATE webhook_endpoints SET resting_until = now() + interval '1 hour', 
 
 def ask_for_test(client: TestClient, desk: Desk, endpoint_id: UUID) -> Any:
     return client.post(f"/v1/webhooks/{endpoint_id}/test", headers=desk.owner.headers)
+
+
+def ask_and_wait(client: TestClient, desk: Desk, endpoint_id: UUID, **headers: str) -> Any:
+    """Ask for a test and wait for its end, while a worker works."""
+    given = desk.owner.headers | {"Prefer": "wait=20"} | headers
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.post, f"/v1/webhooks/{endpoint_id}/test", headers=given)
+        while not asked.done():
+            desk.work()
+        return asked.result()
 
 
 def read_test(desk: Desk) -> Row:
@@ -67,6 +78,24 @@ def test_a_test_that_fails_was_one_attempt_and_changes_nothing(
     desk.move_time(days=4)
     desk.work()
     assert len(receiver.received) == 3
+
+
+@pytest.mark.parametrize(("script", "state"), [(answer(200), "delivered"), (answer(410, b"moved"), "failed")])
+def test_who_prefers_to_wait_is_answered_with_the_end(
+    desk: Desk, client: TestClient, receiver: WebhookReceiver, script: Script, state: str
+) -> None:
+    receiver.script = script
+    endpoint_id = desk.endpoint(receiver.url())
+    asked = ask_and_wait(client, desk, endpoint_id, **{"Idempotency-Key": "one"})
+    assert (asked.status_code, asked.json()["state"]) == (200, state), asked.text
+    assert asked.headers["preference-applied"] == "wait=20"
+    assert asked.headers["location"] == asked.json()["links"]["self"]
+    again = ask_and_wait(client, desk, endpoint_id, **{"Idempotency-Key": "one"})
+    assert (again.status_code, again.json()) == (200, asked.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    in_vain = client.post(f"/v1/webhooks/{endpoint_id}/test", headers=desk.owner.headers | {"Prefer": "wait=0"})
+    assert (in_vain.status_code, in_vain.json()["state"]) == (202, "pending")
+    assert len(receiver.received) == 1
 
 
 def test_the_job_of_a_test_has_one_attempt_and_goes_before_others(
