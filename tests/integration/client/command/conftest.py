@@ -4,13 +4,18 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.client.conftest import PASSWORD, Login
+from jobyard import Jobyard
+from jobyard.command.credentials import CredentialsFile
+from jobyard.command.sign_ins import sign_in_of
+from tests.integration.client.command.forks import Forks, open_forks
+from tests.integration.client.conftest import Login
 
 SAMPLES = Path("jobyard/samples").absolute()
 
@@ -41,7 +46,8 @@ class Shell:
     """Is where commands are run: a directory, and an environment that has nothing of ours but what a test gives."""
 
     directory: Path
-    environment: dict[str, str] = field(default_factory=dict[str, str])
+    environment: dict[str, str]
+    forks: Forks
 
     @property
     def credentials(self) -> Path:
@@ -53,9 +59,8 @@ class Shell:
         return subprocess.Popen[bytes](command, cwd=self.directory, env=self.environment, **streams)
 
     def run(self, *words: str | Path, stdin: bytes = b"") -> Finished:
-        with self.start(*words) as process:
-            output, errors = process.communicate(stdin, timeout=120)
-        return Finished(process.returncode, output, errors.decode())
+        status, output, errors = self.forks.run([*map(str, words)], self.directory, self.environment, stdin)
+        return Finished(status, output, errors.decode())
 
     def ok(self, *words: str | Path, stdin: bytes = b"") -> Finished:
         finished = self.run(*words, stdin=stdin)
@@ -69,17 +74,29 @@ def email(login: Login) -> str:
     return login["email"]
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Run the process that forks for each run of the command."""
+    with open_forks(tmp_path_factory.mktemp("forks"), _given()) as forks:
+        yield forks
+
+
 @pytest.fixture
-def nobody(tmp_path: Path) -> Shell:
+def nobody(tmp_path: Path, forks: Forks) -> Shell:
     """Give a shell in which nobody is signed in."""
     work = tmp_path / "work"
     work.mkdir()
-    given = {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
-    return Shell(work, given | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")})
+    return Shell(work, _given() | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}, forks)
 
 
 @pytest.fixture
-def shell(nobody: Shell, url: str, email: str) -> Shell:
-    """Give a shell in which an account of its own is signed in."""
-    nobody.ok("login", "--url", url, "--email", email, "--password-stdin", stdin=f"{PASSWORD}\n".encode())
+def shell(nobody: Shell, url: str, login: Login) -> Shell:
+    """Give a shell in which an account of its own is signed in, as `jobyard login` leaves it."""
+    file = CredentialsFile(nobody.credentials)
+    with Jobyard(url) as client, file.locked():
+        file.keep(url, sign_in_of(login["email"], client.login(**login)), as_current=True)
     return nobody
+
+
+def _given() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
