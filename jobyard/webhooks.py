@@ -5,8 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from jobyard.calls import R, Resource, call, stream
-from jobyard.exchange import Id, delete, get, given, pages, patch, post, query_of, read_as, segment
-from jobyard.flows import Flow, Stream
+from jobyard.exchange import Id, ask, delete, get, given, pages, patch, post, query_of, read_as, segment
+from jobyard.flows import Flow, Request, Stream
+from jobyard.retries import with_key
 from jobyard.webhook_models import Delivery, Replayed, Webhook, WebhookSecret
 
 FOR_JOBS = "for-jobs"
@@ -15,6 +16,7 @@ FOR_JOBS = "for-jobs"
 AnyWebhook = Webhook | Id
 """A webhook, or its id, or `for-jobs`."""
 _KEEP: Any = object()
+_LONGEST_TEST_SECONDS = 20
 
 
 class Webhooks(Resource[R]):
@@ -77,8 +79,14 @@ class Webhooks(Resource[R]):
 
     @call
     def test(self, webhook: AnyWebhook) -> Flow[Delivery]:
-        """Send an event that means nothing; its delivery says how that goes."""
-        return read_as(Delivery, (yield from post(self.session, f"{_path(webhook)}/test")))
+        """Send an event that means nothing, once; its delivery says what came of it, `pending` after 20 s without."""
+        asked = Request(
+            method="POST",
+            path=f"{_path(webhook)}/test",
+            headers={"Prefer": f"wait={_LONGEST_TEST_SECONDS}"},
+            read_seconds=_LONGEST_TEST_SECONDS + self.session.timeout,
+        )
+        return read_as(Delivery, (yield from ask(self.session, with_key(asked))))
 
     @stream
     def deliveries(

@@ -123,7 +123,7 @@ def rotate_secret(
 
 @command(app, "test")
 def test_webhook(run: Run, webhook_id: _Id) -> None:
-    """Send an event that means nothing; `jobyard webhooks deliveries` shows what comes of it."""
+    """Send an event that means nothing, once, and show what came of it."""
     show_delivery(run, run.perform(lambda client: client.webhooks.test(webhook_id)))
 
 

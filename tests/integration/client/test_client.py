@@ -225,7 +225,7 @@ def test_webhooks_are_registered_tell_events_and_are_verified(client: Any, recei
     assert "whsec" not in repr(webhook)
     rotated = client.webhooks.rotate_secret(webhook, overlap_seconds=60)
     assert rotated.secret != webhook.secret
-    client.webhooks.test(webhook)
+    assert client.webhooks.test(webhook).state == "delivered"
     (_, test) = receiver.wait(2)
     assert jobyard.verify_webhook(test.body, test.headers, rotated.secret).id
     assert jobyard.verify_webhook(test.body, test.headers, webhook.secret).id
