@@ -1,6 +1,7 @@
 """What becomes of a command whose server is killed, stays away, or never was there."""
 
 import signal
+from dataclasses import replace
 
 from tests.faults.conftest import Yard
 from tests.integration.client.command.conftest import SAMPLES, Shell
@@ -8,7 +9,8 @@ from tests.integration.client.command.conftest import SAMPLES, Shell
 
 def test_a_server_that_is_killed_while_a_picture_is_waited_for_costs_nothing(shell: Shell, yard: Yard) -> None:
     supervisor = yard.stack.supervisor
-    supervisor.stop_one("worker")
+    # Frozen, it leaves the job queued.
+    supervisor.signal_group("worker", signal.SIGSTOP)
     try:
         with shell.start("resize", SAMPLES / "photographer.png", "--width", "20", "-o", "small.png") as resize:
             assert resize.stderr
@@ -16,29 +18,27 @@ def test_a_server_that_is_killed_while_a_picture_is_waited_for_costs_nothing(she
             killed = supervisor.pid("web")
             supervisor.signal_group("web", signal.SIGKILL)
             supervisor.wait_replaced("web", killed)
-            supervisor.start_one("worker")
+            supervisor.signal_group("worker", signal.SIGCONT)
             output, errors = resize.communicate(timeout=120)
     finally:
-        if supervisor.pid("worker") == 0:
-            supervisor.start_one("worker")
+        supervisor.signal_group("worker", signal.SIGCONT)
     assert (resize.returncode, output) == (0, b"small.png\n"), errors
     assert (shell.directory / "small.png").exists()
 
 
-def test_what_is_not_done_in_time_goes_on_and_is_named(shell: Shell) -> None:
-    given = '{"steps": 1000, "step_seconds": 60}'
-    late = shell.run("jobs", "run", "demo.countdown", "--input", given, "--wait", "--timeout", "1.5")
-    (job,) = shell.ok("jobs", "ls", "--json").json
-    assert late.status == 7
-    assert late.errors.splitlines()[-2:] == [
-        "jobyard: Timed out: it was not done within 1.5 s (timed_out)",
-        f"job {job['id']} goes on; watch it: jobyard jobs watch {job['id']}",
-    ]
-    shell.ok("jobs", "cancel", job["id"])
-
-
-def test_a_server_that_is_not_there_is_told_from_one_that_refuses(nobody: Shell) -> None:
-    nobody.environment.update(JOBYARD_URL="http://127.0.0.1:1", JOBYARD_TOKEN="a-token")
-    away = nobody.run("jobs", "ls")
-    assert (away.status, away.errors.count("\n")) == (6, 1)
-    assert away.errors.endswith("(connection_failed)\n")
+def test_what_is_not_done_in_time_goes_on_and_is_named_and_a_server_that_is_not_there_is_told(shell: Shell) -> None:
+    nowhere = {"JOBYARD_URL": "http://127.0.0.1:1", "JOBYARD_TOKEN": "a-token"}
+    # Both wait for some seconds, so they do it side by side.
+    with replace(shell, environment=shell.environment | nowhere).start("jobs", "ls") as away:
+        given = '{"steps": 1000, "step_seconds": 60}'
+        late = shell.run("jobs", "run", "demo.countdown", "--input", given, "--wait", "--timeout", "1.5")
+        (job,) = shell.ok("jobs", "ls", "--json").json
+        assert late.status == 7
+        assert late.errors.splitlines()[-2:] == [
+            "jobyard: Timed out: it was not done within 1.5 s (timed_out)",
+            f"job {job['id']} goes on; watch it: jobyard jobs watch {job['id']}",
+        ]
+        shell.ok("jobs", "cancel", job["id"])
+        output, errors = away.communicate(timeout=120)
+    assert (away.returncode, output, errors.count(b"\n")) == (6, b"", 1)
+    assert errors.endswith(b"(connection_failed)\n")

@@ -32,7 +32,7 @@ def deceived(nobody: Shell, hostile: HostileServer) -> Shell:
 
 def test_bars_move_and_a_table_ends_it(shell: Shell) -> None:
     with at_terminal(
-        shell, "jobs", "run", "demo.countdown", "--input", '{"steps": 5, "step_seconds": 0.2}', "--wait"
+        shell, "jobs", "run", "demo.countdown", "--input", '{"steps": 5, "step_seconds": 0.1}', "--wait"
     ) as at:
         assert at.end() == 0
     assert re.search(r"running: Step \d of 5", at.text)
