@@ -3,17 +3,21 @@
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
 import sys
 import termios
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 
 from tests.integration.client.command.conftest import Shell
 
 ROWS, COLUMNS = 30, 120
+_MOST_PRESSES = 50
+_LONGEST_SECONDS = 60
+_ERASED = b"\x1b[2K"
 _STARTER = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -44,6 +48,16 @@ class Terminal:
         """Press keys; \\x03 is Ctrl-C, which the terminal makes a signal of."""
         os.write(self._descriptor, keys.encode())
 
+    def press_until_the_end(self, keys: str) -> int:
+        """Press keys, again each time that the bars were drawn anew; gives the exit status."""
+        for _ in range(_MOST_PRESSES):
+            self.type(keys)
+            seen = len(self._seen)
+            while _ERASED not in self._seen[seen:]:
+                if not self._read():
+                    return self._process.wait(60)
+        raise AssertionError(f"it does not end: {self.text}")
+
     def end(self) -> int:
         """Read to the end; gives the exit status."""
         while self._read():
@@ -51,6 +65,7 @@ class Terminal:
         return self._process.wait(60)
 
     def _read(self) -> bytes:
+        assert select.select([self._descriptor], [], [], _LONGEST_SECONDS)[0], f"it shows nothing more: {self.text}"
         piece = b""
         # On Linux a terminal that nobody has open any more is an error.
         with suppress(OSError):
@@ -59,13 +74,17 @@ class Terminal:
         return piece
 
 
-@contextmanager
-def at_terminal(shell: Shell, *words: str) -> Generator[Terminal]:
+def at_terminal(shell: Shell, *words: str) -> AbstractContextManager[Terminal]:
     """Run a command at a terminal of its own; it is killed at the end if it still runs."""
+    return program_at_terminal(shell, sys.executable, "-c", _STARTER, *words)
+
+
+@contextmanager
+def program_at_terminal(shell: Shell, *command: str) -> Generator[Terminal]:
+    """Run any program so."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = shell.environment | {"TERM": "xterm-256color", "LANG": "C.UTF-8"}
-    command = [sys.executable, "-c", _STARTER, *words]
     with subprocess.Popen[bytes](
         ["setsid", "--ctty", *command] if sys.platform == "linux" else command,
         cwd=shell.directory,

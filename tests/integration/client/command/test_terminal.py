@@ -1,6 +1,7 @@
 """What a person sees: bars that move, tables, questions without echo, Ctrl-C; and what a hostile server shows them."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 
@@ -82,6 +83,23 @@ def test_ctrl_c_ends_it_and_says_what_goes_on(shell: Shell) -> None:
     assert at.text.rstrip().endswith(job["id"])
     assert "Traceback" not in at.text
     shell.ok("jobs", "cancel", job["id"])
+
+
+def test_a_second_ctrl_c_ends_at_once_what_the_first_cannot_and_shows_the_cursor_again(shell: Shell) -> None:
+    # Nobody writes into it, so that whoever reads waits, and cannot be cancelled.
+    os.mkfifo(shell.directory / "pipe")
+    writer = os.open(shell.directory / "pipe", os.O_RDWR)
+    try:
+        with at_terminal(shell, "upload", "pipe") as at:
+            at.read_until("pipe")
+            assert at.press_until_the_end("\x03") == 130
+    finally:
+        os.close(writer)
+    assert at.text.count("^C") > 1
+    assert at.text.rindex("\x1b[?25h") > at.text.rindex("\x1b[?25l")
+    assert "Traceback" not in at.text
+    # What an orderly end says.
+    assert "(interrupted)" not in at.text
 
 
 def test_ctrl_c_at_a_question_and_at_the_live_table_is_quiet(shell: Shell) -> None:
