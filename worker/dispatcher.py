@@ -45,6 +45,7 @@ EVENT_FALLBACK_SECONDS = 0.1
 EVENTFUL_SECONDS = 10.0
 WINDOW_PAUSES_SECONDS = (0.025, 0.025, 0.05, 0.1, 0.25)
 SWEEP_SECONDS = 5.0
+"""The longest time between two looks for lapsed leases; shorter leases are looked for once a lease."""
 SUSPICIOUS_SECONDS = 5.0
 OVERDUE_SECONDS = 600.0
 INDEX_WALKS = {
@@ -128,7 +129,7 @@ class Dispatcher:
         self._publish(connection, marked)
         self._events.publish(changes)
         if time.monotonic() >= self._next_sweep:
-            self._next_sweep = time.monotonic() + SWEEP_SECONDS
+            self._next_sweep = time.monotonic() + min(SWEEP_SECONDS, self._settings.lease_seconds)
             self.sweep(connection)
         self._idle_looks = 0 if marked else self._idle_looks + 1
         # Last, so that what was ready did not wait for it.

@@ -18,7 +18,8 @@ from tests.polling import await_that
 
 HOLDER = "SELECT holder FROM dispatcher_lease WHERE expires_at > clock_timestamp()"
 DISPATCHERS = ("dispatcher", "dispatcher.2")
-MANY = 300
+MANY = 160
+"""Half of them are more than are handed over at a time."""
 
 Database = psycopg.Connection[Any]
 

@@ -91,7 +91,7 @@ def pass_gate(gate: Gate, context: JobContext) -> Echo:
     return Echo(text=Path(gate.path).read_text(), attempt=context.attempt)
 
 
-@job("test.hang", max_attempts=1, timeout=timedelta(seconds=1))
+@job("test.hang", max_attempts=1, timeout=timedelta(seconds=1), backoff=timedelta(seconds=0))
 def hang_at_gate(gate: Gate, context: JobContext) -> Echo:
     """Wait at the gate for longer than the kind allows."""
     return Echo(text=Path(gate.path).read_text(), attempt=context.attempt)

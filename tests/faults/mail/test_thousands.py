@@ -16,8 +16,8 @@ from tests.faults.mail.conftest import AT_LEAST_ONCE, AT_MOST_ONCE, MailYard, by
 from tests.faults.mail.office import MailOffice
 
 KILL_SECONDS = 3.0
-KILLED_AT = {50, 150}
-FEW, MANY = 300, 10_000
+KILLED_AT = {40, 90}
+FEW, MANY = 150, 10_000
 REFUSED, DEFERRED, AT_MOST = 50, 20, 3
 """One recipient in so many."""
 

@@ -10,7 +10,8 @@ from tests.faults.services.broker import open_publisher
 from tests.faults.services.posts import accepted, post_many
 from tests.faults.services.yards import SLOTS, ServedYard
 
-WAITING = 500
+WAITING = 250
+"""Many more than may wait in the broker."""
 BATCHES = 10
 STARTED_FIRST = "SELECT id FROM jobs WHERE id = ANY(%s::uuid[]) AND started_at IS NOT NULL ORDER BY started_at LIMIT 1"
 HANDED_OVER = "SELECT 1 FROM jobs WHERE id = %s AND dispatched_at IS NOT NULL"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.services.posts import accepted, post_many
 from tests.faults.services.yards import ProxiedYard, ServedYard
+from tests.polling import PAUSE_SECONDS
 from worker.dispatcher import SWEEP_SECONDS
 
 AWAY_SECONDS = SWEEP_SECONDS
@@ -23,6 +24,8 @@ def read_in_vain(yard: ServedYard, path: str) -> None:
     while time.monotonic() - gone < AWAY_SECONDS:
         answer = yard.client.get(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        # Others are waiting too, and need the processor for it.
+        time.sleep(PAUSE_SECONDS)
 
 
 def read_unheard(yard: ServedYard, path: str) -> None:

@@ -9,7 +9,8 @@ from tests.faults.services.broker import open_publisher
 from tests.faults.services.posts import accepted, post_many
 from tests.faults.services.yards import ServedYard, frozen, restart_empty
 
-WAITING = 500
+WAITING = 150
+"""More than the dispatcher hands over at a time."""
 
 
 def test_what_waited_in_a_wiped_redis_is_sent_again(yard: ServedYard) -> None:

@@ -13,7 +13,8 @@ from tests.faults.webhooks.conftest import WebhookYard
 from tests.polling import await_that
 from tests.webhook_receiver import Received, answer, hang
 
-FEW, MANY = 500, 2000
+FEW, MANY = 250, 2000
+"""More than are made into deliveries at a time."""
 _UNDER_WAY = "SELECT count(*) FROM jobs WHERE kind = 'webhook.deliver' AND finished_at IS NULL"
 _FLOOD = """
 INSERT INTO events (name, owner_id, subject_id, version, body)
