@@ -92,19 +92,24 @@ def redis_url(redis_server: LocalRedis) -> str:
     return redis_server.url
 
 
-@pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
-    """Give settings of a test's own services."""
+def make_settings(database_url: str, redis_url: str, storage_dir: Path) -> Settings:
+    """Give settings of some services, and what all tests have in common."""
     return Settings.model_validate(
         {
             "environment": "test",
             "database_url": database_url,
             "redis_url": redis_url,
-            "storage_dir": tmp_path / "storage",
+            "storage_dir": storage_dir,
             "job_modules": ["worker.jobs", "tests.kinds"],
             "secret_key": "a-secret-of-the-tests-that-is-long-enough",
         }
     )
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Give settings of a test's own services."""
+    return make_settings(database_url, redis_url, tmp_path / "storage")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,9 +14,11 @@ import httpx2
 import psycopg
 import pytest
 
+from ops.postgres import LocalPostgres
+from ops.redis import LocalRedis
 from shared.settings import Settings
-from tests.api_server import running_server
-from tests.conftest import Owner
+from tests.api_server import Server, running_server
+from tests.conftest import Owner, make_settings
 from tests.integration.files.bodies import count
 from tests.integration.idempotency.requests import Sending, assert_problem, assert_replayed, read_answer
 from tests.integration.idempotency.slow_uploads import HALF, held_upload, let_leases_lapse
@@ -28,13 +31,22 @@ EMAIL = Sending("/v1/emails", "emails", {"json": {"to": ["ann@example.com"], "su
 FILE = Sending("/v1/files?process=file.inspect", "jobs", {"files": {"file": ("a.txt", b"some words")}})
 
 
+@pytest.fixture(scope="module")
+def servers(
+    postgres: LocalPostgres, redis_server: LocalRedis, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Server]]:
+    """Run two servers, which nothing happens to."""
+    settings = make_settings(postgres.url, redis_server.url, tmp_path_factory.mktemp("storage"))
+    with running_server(settings) as one, running_server(settings) as other:
+        yield [one, other]
+
+
 @pytest.mark.parametrize("sending", [JOB, EMAIL], ids=["job", "e-mail"])
 def test_fifty_sends_of_one_key_to_two_servers_make_one_row(
-    settings: Settings, owner: Owner, database: psycopg.Connection, sending: Sending
+    servers: list[Server], owner: Owner, database: psycopg.Connection, sending: Sending
 ) -> None:
     at_once = Barrier(SENDS)
-    with running_server(settings) as one, running_server(settings) as other, ExitStack() as stack:
-        servers = [one, other]
+    with ExitStack() as stack:
         clients = [stack.enter_context(servers[number % 2].client()) for number in range(SENDS)]
 
         def send(client: httpx2.Client) -> tuple[Any, float]:
@@ -58,7 +70,7 @@ def test_fifty_sends_of_one_key_to_two_servers_make_one_row(
 
 @pytest.mark.parametrize("sending", [JOB, EMAIL, FILE], ids=["job", "e-mail", "file and job"])
 def test_what_was_committed_before_the_server_died_is_answered_by_another(
-    settings: Settings, owner: Owner, database: psycopg.Connection, sending: Sending
+    settings: Settings, servers: list[Server], owner: Owner, database: psycopg.Connection, sending: Sending
 ) -> None:
     with running_server(settings, program=str(DIES_AFTER_COMMIT)) as doomed, doomed.client() as client:
         with pytest.raises(httpx2.RemoteProtocolError):
@@ -66,7 +78,7 @@ def test_what_was_committed_before_the_server_died_is_answered_by_another(
         assert doomed.wait_exit() == -signal.SIGKILL
     committed = database.execute("SELECT id FROM jobs").fetchall()
 
-    with running_server(settings) as healthy, healthy.client() as client:
+    with servers[0].client() as client:
         answers = [sending.send(client, owner) for _ in range(2)]
 
     assert [answer.headers["idempotency-replayed"] for answer in answers] == ["true", "true"]
@@ -78,10 +90,10 @@ def test_what_was_committed_before_the_server_died_is_answered_by_another(
 
 
 def test_the_lease_of_a_server_that_died_while_receiving_lapses(
-    settings: Settings, owner: Owner, database: psycopg.Connection
+    settings: Settings, servers: list[Server], owner: Owner, database: psycopg.Connection
 ) -> None:
     sending = Sending("/v1/files", "files", {"content": HALF + HALF})
-    with running_server(settings) as healthy, healthy.client() as client:
+    with servers[0].client() as client:
         with running_server(settings) as doomed, held_upload(doomed, owner, database):
             doomed.memory.kill()
             doomed.wait_exit()
