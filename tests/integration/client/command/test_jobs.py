@@ -155,15 +155,5 @@ def test_a_reader_that_goes_away_ends_it_quietly(shell: Shell) -> None:
         assert (process.wait(60), process.stderr.read()) == (141, b"")
 
 
-@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
-def test_completion_scripts_are_printed(nobody: Shell, shell_name: str) -> None:
-    assert "_JOBYARD_COMPLETE" in nobody.ok("completion", shell_name).text
-
-
-def test_words_are_completed(nobody: Shell) -> None:
-    nobody.environment.update(_JOBYARD_COMPLETE="complete_bash", COMP_WORDS="jobyard jobs w", COMP_CWORD="2")
-    assert nobody.ok().lines == ["watch"]
-
-
 def test_the_version_is_told(nobody: Shell) -> None:
     assert nobody.ok("--version").text.startswith("jobyard ")
