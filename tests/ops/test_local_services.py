@@ -20,6 +20,7 @@ from ops.paths import ROOT
 from ops.ports import LOOPBACK, is_free
 from ops.postgres import LocalPostgres
 from ops.redis import LocalRedis
+from tests.polling import await_that, has_ended
 
 MakePostgres = Callable[[Path], LocalPostgres]
 SERVE = """
@@ -178,8 +179,7 @@ def test_a_server_stops_when_its_parent_is_killed(tmp_path: Path, name: str) -> 
 
     kill_parent(parent)
 
-    # It is not our child: None is all that is known of how it ended.
-    assert server.wait(timeout=20) is None
+    await_that(lambda: has_ended(server))
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis"])
@@ -194,7 +194,7 @@ def test_a_server_that_even_its_leash_left_behind_is_replaced(tmp_path: Path, na
 
     server = LocalPostgres(tmp_path / name, fsync=False) if name == "postgres" else LocalRedis(tmp_path / name)
     with server:
-        assert left_behind.wait(timeout=20) is None
+        await_that(lambda: has_ended(left_behind))
         assert server.pid != pid
         assert server.is_ready()
         if isinstance(server, LocalPostgres):

@@ -18,6 +18,7 @@ from ops.ports import LOOPBACK, is_free
 from ops.postgres import LocalPostgres
 from ops.redis import LocalRedis
 from ops.stack import Stack, StackFailed
+from tests.polling import has_ended
 
 READY = "web: exec python -m tests.ops.ready_server\nmailbox: exec sleep 1000\n"
 STACK = """
@@ -73,7 +74,7 @@ def test_a_killed_stack_leaves_nothing_and_the_next_one_starts(var: Path) -> Non
 
     # The start waits for what the leash of the killed one still does, so everything of the past has ended by now.
     with make_stack(var) as stack:
-        assert not program.is_running() or program.status() == psutil.STATUS_ZOMBIE
+        assert has_ended(program)
         assert stack.endpoints.api_url
 
 

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -12,6 +13,7 @@ from ops.output import LogFiles, Terminal
 from ops.paths import ROOT
 from ops.procfile import Program
 from ops.supervisor import ProgramNotRunning, Supervisor
+from tests.polling import await_that, has_ended
 
 # Each tells through a named pipe, whose reading end waits for it, that it is up.
 LEADER_AND_CHILD = """
@@ -76,9 +78,9 @@ def log_of(tmp_path: Path) -> list[str]:
 
 
 def wait_gone(pid: int) -> None:
-    if psutil.pid_exists(pid):
-        psutil.wait_procs([psutil.Process(pid)], timeout=20)
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        await_that(lambda: has_ended(process))
 
 
 def test_a_stop_reaches_the_leader_alone_and_then_no_member_of_the_group_lives(
