@@ -7,6 +7,7 @@ import typer
 
 from jobyard import AsyncJobyard, Webhook, WebhookSecret
 from jobyard.command.deliveries import add_to, show_delivery
+from jobyard.command.exits import CommandFailed, ExitStatus
 from jobyard.command.inputs import usage
 from jobyard.command.lists import All, Limit, collect, limit_of
 from jobyard.command.options import command
@@ -124,7 +125,12 @@ def rotate_secret(
 @command(app, "test")
 def test_webhook(run: Run, webhook_id: _Id) -> None:
     """Send an event that means nothing, once, and show what came of it."""
-    show_delivery(run, run.perform(lambda client: client.webhooks.test(webhook_id)))
+    delivery = run.perform(lambda client: client.webhooks.test(webhook_id))
+    show_delivery(run, delivery)
+    if delivery.state == "pending":
+        raise CommandFailed("Not done in time", "it is still to be sent", code="wait_timeout", status=ExitStatus.TIMED_OUT)
+    if delivery.state != "delivered":
+        raise CommandFailed("Not delivered", delivery.error or delivery.state, code="not_delivered")
 
 
 add_to(app)

@@ -128,8 +128,10 @@ def test_webhooks_are_registered_changed_tried_and_deleted(shell: Shell) -> None
     rotated = shell.ok("webhooks", "rotate", webhook_id, "--overlap", "0")
     fresh = shell.ok("webhooks", "secret", webhook_id, "--json").json["secret"]
     assert (fresh != secret, fresh in rotated.text + rotated.errors) == (True, False)
-    delivery = shell.ok("webhooks", "test", webhook_id, "--json").json
-    assert (delivery["state"], delivery["error"]) == ("failed", "connection_refused")
+    tried = shell.run("webhooks", "test", webhook_id, "--json")
+    delivery = tried.json
+    assert (tried.status, delivery["state"], delivery["error"]) == (1, "failed", "connection_refused")
+    assert json.loads(tried.errors)["code"] == "not_delivered"
     assert [each["id"] for each in shell.ok("webhooks", "deliveries", webhook_id, "--json").json] == [delivery["id"]]
     changed = shell.ok("webhooks", "update", webhook_id, "--disable", "--description", "off", "--json").json
     assert (changed["disabled"], changed["description"]) == (True, "off")
