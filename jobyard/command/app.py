@@ -3,11 +3,14 @@
 import gc
 import inspect
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+from typer.completion import completion_init  # pyright: ignore[reportPrivateImportUsage] - no other way in
 
 from jobyard._version import __version__
+from jobyard.command.completion import install_completion
 from jobyard.command.exits import CommandFailed, ExitStatus
 from jobyard.command.interrupts import interrupts
 from jobyard.command.options import begin, declare
@@ -40,9 +43,11 @@ def main() -> int:
 
 def make_app() -> typer.Typer:
     """Put the commands together."""
+    completion_init()
     app = typer.Typer(
         name=PROGRAM,
         cls=Tree,
+        add_completion=False,
         no_args_is_help=True,
         context_settings={"help_option_names": ["-h", "--help"]},
         pretty_exceptions_enable=False,
@@ -59,8 +64,9 @@ _HELP = (
 )
 
 
-def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
-    if wanted:
+def _show_version(context: typer.Context, wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    # A shell that completes the words behind it wants no version.
+    if wanted and not context.resilient_parsing:
         print(f"{PROGRAM} {__version__}")  # noqa: T201 - its purpose
         raise typer.Exit
 
@@ -69,8 +75,14 @@ def _root() -> Any:
     def invoke(context: typer.Context, **given: Any) -> None:
         begin(context, **given)
 
-    version = Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
-    ]
-    declare(invoke, [inspect.Parameter("version", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=version)])
+    ends = {
+        "version": ("Print the version and end.", _show_version),
+        "install_completion": ("Let the shell that you use complete the words of this command.", install_completion),
+    }
+    declare(invoke, [_flag(name, text, act) for name, (text, act) in ends.items()])
     return invoke
+
+
+def _flag(name: str, text: str, act: Callable[[typer.Context, bool], None]) -> inspect.Parameter:
+    option = typer.Option(f"--{name.replace('_', '-')}", callback=act, is_eager=True, help=text)
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, option])

@@ -1,15 +1,27 @@
-"""`jobyard completion`: the script that lets a shell complete the command's words."""
+"""Completion: the scripts that let a shell complete the command's words, printed or installed."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from typer.completion import get_completion_script  # pyright: ignore[reportPrivateImportUsage] - no other way in
+
+# There is no other way in.
+from typer.completion import get_completion_script, install  # pyright: ignore[reportPrivateImportUsage]
 
 from jobyard.command.options import command
 from jobyard.command.run import Run
 
 app = typer.Typer()
+
+_PROGRAM = "jobyard"
+_VARIABLE = "_JOBYARD_COMPLETE"
+# At its first question zsh runs the script as the function that is to answer; Typer's answers from the second one on.
+_REGISTERED = "compdef _jobyard_completion jobyard"
+_ANSWERED = f"""if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+  _jobyard_completion "$@"
+else
+  {_REGISTERED}
+fi"""
 
 
 class Shell(StrEnum):
@@ -23,5 +35,20 @@ class Shell(StrEnum):
 @command(app)
 def completion(_run: Run, shell: Annotated[Shell, typer.Argument(help="Your shell.")]) -> None:
     """Print the completion script of a shell; `jobyard --install-completion` installs that of yours."""
-    script = get_completion_script(prog_name="jobyard", complete_var="_JOBYARD_COMPLETE", shell=shell.value)
-    print(script)  # noqa: T201 - the shell reads it as it is
+    print(_script(shell))  # noqa: T201 - the shell reads it as it is
+
+
+def install_completion(context: typer.Context, wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    """Install the completion of the shell that the command is called from, and end."""
+    if not wanted or context.resilient_parsing:
+        return
+    shell, path = install(prog_name=_PROGRAM, complete_var=_VARIABLE)
+    if shell == Shell.ZSH:
+        path.write_text(f"{_script(shell)}\n")
+    print(f"The completion of {shell} is installed in {path}; a new shell has it.")  # noqa: T201 - its purpose
+    raise typer.Exit
+
+
+def _script(shell: str) -> str:
+    script = get_completion_script(prog_name=_PROGRAM, complete_var=_VARIABLE, shell=shell)
+    return script.replace(_REGISTERED, _ANSWERED)

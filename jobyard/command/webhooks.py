@@ -128,7 +128,9 @@ def test_webhook(run: Run, webhook_id: _Id) -> None:
     delivery = run.perform(lambda client: client.webhooks.test(webhook_id))
     show_delivery(run, delivery)
     if delivery.state == "pending":
-        raise CommandFailed("Not done in time", "it is still to be sent", code="wait_timeout", status=ExitStatus.TIMED_OUT)
+        raise CommandFailed(
+            "Not done in time", "it is still to be sent", code="wait_timeout", status=ExitStatus.TIMED_OUT
+        )
     if delivery.state != "delivered":
         raise CommandFailed("Not delivered", delivery.error or delivery.state, code="not_delivered")
 

@@ -52,6 +52,17 @@ def test_each_shell_gets_its_script(nobody: Shell, shell_name: str) -> None:
     assert "_JOBYARD_COMPLETE" in nobody.ok("completion", shell_name).text
 
 
+def test_zsh_is_answered_by_the_script_that_its_first_question_loads(nobody: Shell) -> None:
+    assert '== loadautofunc ]]; then\n  _jobyard_completion "$@"\nelse\n' in nobody.ok("completion", "zsh").text
+
+
+def test_options_that_end_the_command_do_nothing_while_a_word_behind_them_is_completed(nobody: Shell) -> None:
+    words = "jobyard\n--version\n--install-completion\nlogi"
+    nobody.environment.update(_JOBYARD_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD="3")
+    assert nobody.ok().lines == ["login"]
+    assert [each.name for each in nobody.directory.parent.iterdir()] == ["work"]
+
+
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
