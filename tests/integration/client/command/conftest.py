@@ -77,7 +77,7 @@ def email(login: Login) -> str:
 @pytest.fixture(scope="session")
 def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """Run the process that forks for each run of the command."""
-    with open_forks(tmp_path_factory.mktemp("forks"), _given()) as forks:
+    with open_forks(tmp_path_factory.mktemp("forks"), given_environment()) as forks:
         yield forks
 
 
@@ -86,7 +86,9 @@ def nobody(tmp_path: Path, forks: Forks) -> Shell:
     """Give a shell in which nobody is signed in."""
     work = tmp_path / "work"
     work.mkdir()
-    return Shell(work, _given() | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}, forks)
+    return Shell(
+        work, given_environment() | {"HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}, forks
+    )
 
 
 @pytest.fixture
@@ -98,5 +100,6 @@ def shell(nobody: Shell, url: str, login: Login) -> Shell:
     return nobody
 
 
-def _given() -> dict[str, str]:
+def given_environment() -> dict[str, str]:
+    """Give what a command needs of this environment."""
     return {name: os.environ[name] for name in ("PATH", "LANG", "PYTHONPATH") if name in os.environ}
