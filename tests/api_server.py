@@ -1,20 +1,22 @@
 """The API as a process of its own, for what only a real server shows."""
 
-import contextlib
 import os
+import runpy
 import socket
-import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 
 import httpx2
 import psutil
 import pytest
 
 from shared.settings import Settings
+from tests.forks import fork
 
+API = "api"
 CAP = 64 * 1024 * 1024
 
 
@@ -25,6 +27,7 @@ class Server:
     host: str
     port: int
     memory: psutil.Process
+    process: ForkServerProcess
 
     def client(self) -> httpx2.Client:
         """Open a client."""
@@ -36,14 +39,14 @@ class Server:
 
     def wait_exit(self) -> int:
         """Wait for the end; gives the exit code."""
-        return self.memory.wait(60)
+        self.process.join(60)
+        assert self.process.exitcode is not None, "it goes on"
+        return self.process.exitcode
 
 
 @contextmanager
-def running_server(
-    settings: Settings, shell_prefix: str = "", program: str = "-m api", cap: int = CAP
-) -> Generator[Server]:
-    """Run `python -m api`, or another program that serves it, after a line of shell if one is given."""
+def running_server(settings: Settings, shell_prefix: str = "", program: str = API, cap: int = CAP) -> Generator[Server]:
+    """Run the module `api`, or a file that serves it, as a program; after a line of shell if one is given."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         host, port = free.getsockname()
     environment = os.environ | {
@@ -56,26 +59,36 @@ def running_server(
         "JOBYARD_HOST": host,
         "JOBYARD_PORT": str(port),
     }
-    command = ["/bin/sh", "-c", f'{shell_prefix} exec "$0" {program}', sys.executable]
-    process = subprocess.Popen(command, env=environment)
+    process = fork(environment, _serve, shell_prefix, program)
+    assert process.pid is not None
     try:
         _wait_until_it_listens(process, host, port)
-        yield Server(host, port, psutil.Process(process.pid))
+        yield Server(host, port, psutil.Process(process.pid), process)
     finally:
         process.terminate()
-        try:
-            process.wait(20)
-        finally:
-            process.kill()
-            process.wait()
+        process.join(20)
+        late = process.exitcode is None
+        process.kill()
+        process.join()
+        assert not late, "it did not stop within 20 s"
 
 
-def _wait_until_it_listens(process: "subprocess.Popen[bytes]", host: str, port: int) -> None:
+def _serve(shell_prefix: str, program: str) -> None:
+    if shell_prefix:
+        os.execv("/bin/sh", ["/bin/sh", "-c", f'{shell_prefix} exec "$0" -m api', sys.executable])  # noqa: S606
+    elif program == API:
+        runpy.run_module(API, run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(program, run_name="__main__")
+
+
+def _wait_until_it_listens(process: ForkServerProcess, host: str, port: int) -> None:
     while True:
         try:
             socket.create_connection((host, port)).close()
         except ConnectionRefusedError:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                pytest.fail(f"the API ended with {process.wait(0.05)}")
+            process.join(0.05)
+            if process.exitcode is not None:
+                pytest.fail(f"the API ended with {process.exitcode}")
         else:
             return
