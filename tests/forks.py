@@ -14,7 +14,7 @@ from typing import Any
 _OUTPUTS = (1, 2)
 _CONTEXT = multiprocessing.get_context("forkserver")
 # Modules alone: nothing of them opens a connection, begins a thread or reads settings before it is asked to.
-_CONTEXT.set_forkserver_preload(["pytest", "api.serving", "tests.factories"])
+_CONTEXT.set_forkserver_preload(["pytest", "api.serving", "tests.factories", "worker.jobs"])
 
 
 class _Output:

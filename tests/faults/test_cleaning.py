@@ -4,15 +4,16 @@ So does one beside it; and whoever stores files meanwhile does not wait for it.
 """
 
 import os
-import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from multiprocessing.context import ForkServerProcess
+from typing import Any, cast
 
 import psycopg
 import pytest
 
-from ops.paths import ROOT
 from shared.ids import new_id
 from shared.job_kind import JobKind
 from shared.models import SYSTEM_OWNER_ID
@@ -20,8 +21,12 @@ from shared.settings import Settings
 from shared.storage import output_key, upload_key
 from tests import factories
 from tests.conftest import Owner
+from tests.faults.programs.clean_in_steps import GO_ON, THERE
+from tests.faults.programs.clean_in_steps import clean as clean_in_steps
+from tests.forks import fork
 from tests.integration.kinds.cleaning import add_upload, clean, count, key_of, usage
 from tests.integration.kinds.conftest import Yard
+from tests.polling import await_that
 from worker.runner import Runner
 
 MANY = 6
@@ -57,8 +62,30 @@ def files(
     return files
 
 
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """Is a clean-up in a process of its own, and the line to it."""
+
+    process: ForkServerProcess
+    line: "Connection[Any, Any]"
+
+    def await_place(self) -> None:
+        """Wait until it has stopped at its place."""
+        assert self.line.recv() == THERE
+
+    def finish(self) -> int | None:
+        """Let it go on to its end; gives the exit code."""
+        self.line.send(GO_ON)
+        self.process.join(60)
+        return self.process.exitcode
+
+    def kill(self) -> None:
+        """End it at once, wherever it is."""
+        self.process.kill()
+
+
 @contextmanager
-def cleaning(files: Yard, place: str) -> Generator["subprocess.Popen[str]"]:
+def cleaning(files: Yard, place: str) -> Generator[Cleaning]:
     """Run a clean-up in a process of its own, which stops at a place."""
     kind = files.kinds["files.clean"]
     job_id = factories.enqueue(files.database, factories.new_job(kind, SYSTEM_OWNER_ID))
@@ -68,21 +95,19 @@ def cleaning(files: Yard, place: str) -> Generator["subprocess.Popen[str]"]:
         "REDIS_URL": files.settings.redis_url,
         "JOBYARD_STORAGE_DIR": str(files.settings.storage_dir),
         "JOBYARD_ENVIRONMENT": "test",
-        "PYTHONPATH": str(ROOT),
     }
-    program = [sys.executable, str(ROOT / "tests/faults/programs/clean_in_steps.py"), str(job_id), str(sequence), place]
-    with subprocess.Popen(
-        program, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as running:  # fmt: skip
+    ours, its = Pipe()
+    # What it is on Windows is none of our concern.
+    line = cast("Connection[Any, Any]", ours)
+    with ours, its:
+        running = Cleaning(fork(environment, clean_in_steps, str(job_id), sequence, place, its), line)
+        # So that its end is the end of the line.
+        its.close()
         try:
             yield running
         finally:
             running.kill()
-
-
-def await_place(running: "subprocess.Popen[str]") -> None:
-    assert running.stdout is not None
-    assert running.stdout.readline() == "there\n"
+            running.process.join()
 
 
 def assert_whole(files: Yard) -> None:
@@ -125,7 +150,7 @@ def store_beside(files: Yard) -> None:
 )
 def test_killed_anywhere_it_hurts_nothing_and_the_next_run_finishes(files: Yard, place: str) -> None:
     with cleaning(files, place) as running:
-        await_place(running)
+        running.await_place()
         store_beside(files)
         running.kill()
     assert_whole(files)
@@ -150,12 +175,11 @@ def test_killed_in_a_transaction_it_has_done_nothing(files: Yard) -> None:
 
 def test_two_at_once_do_the_work_once(files: Yard) -> None:
     with cleaning(files, f"{EXPIRED}-amid") as running:
-        await_place(running)
+        running.await_place()
         # The rows are gone, and so the blobs that the other has still to delete are orphans by now.
         assert clean(files)["expired"] == 0
         assert_clean(files)
-        running.communicate("\n", timeout=60)
-        assert running.returncode == 0
+        assert running.finish() == 0
     assert_clean(files)
     states = files.database.execute(
         "SELECT state, result ->> 'expired' FROM jobs WHERE kind = 'files.clean'"
@@ -168,11 +192,9 @@ def await_waiting(files: Yard) -> int:
     waiting = (
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'jobyard-cleaning' AND wait_event_type = 'Lock'"
     )
-    while (row := files.database.execute(waiting).fetchone()) is None:
-        pass
-    return row[0]
+    return await_that(lambda: files.database.execute(waiting).fetchone())[0]
 
 
 def await_end(files: Yard, backend: int) -> None:
-    while files.database.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (backend,)).fetchone() is not None:
-        pass
+    session = "SELECT FROM pg_stat_activity WHERE pid = %s"
+    await_that(lambda: files.database.execute(session, (backend,)).fetchone() is None)

@@ -9,6 +9,7 @@ from shared.settings import Settings
 from tests.faults.services.broker import open_publisher
 from tests.faults.services.posts import accepted, post_many
 from tests.faults.services.yards import SLOTS, ServedYard
+from tests.polling import await_that
 
 WAITING = 250
 """Many more than may wait in the broker."""
@@ -36,8 +37,7 @@ def test_with_all_slots_busy_messages_do_not_pile_up_and_an_urgent_job_is_next(y
             yard.outwait(next(iter(busy)))
             counts.append(publisher.count_messages("default"))
         urgent = yard.enqueue("test.echo", {"text": "urgent"}, priority=100)
-        while database.execute(HANDED_OVER, (id_of(urgent),)).fetchone() is None:
-            pass
+        await_that(lambda: database.execute(HANDED_OVER, (id_of(urgent),)).fetchone())
         counts.append(publisher.count_messages("default"))
         gates = list(busy.values())
         gates[0].write_text("through")

@@ -6,6 +6,7 @@ import psycopg
 
 from tests.faults.services.broker import open_publisher
 from tests.faults.services.yards import ServedYard, frozen
+from tests.polling import await_that
 from worker.dispatching import Dispatch
 
 COPIES = 20
@@ -16,8 +17,7 @@ def read_dispatch(yard: ServedYard, path: str) -> Dispatch:
     """Wait until a job has been handed over; gives what its message says."""
     job_id = UUID(path.rpartition("/")[2])
     with psycopg.connect(yard.postgres.url, autocommit=True) as connection:
-        while (row := connection.execute(DISPATCHED, (job_id,)).fetchone()) is None:
-            pass
+        row = await_that(lambda: connection.execute(DISPATCHED, (job_id,)).fetchone())
     return Dispatch(job_id, "test.echo", "default", row[0])
 
 

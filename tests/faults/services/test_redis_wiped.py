@@ -8,6 +8,7 @@ import redis
 from tests.faults.services.broker import open_publisher
 from tests.faults.services.posts import accepted, post_many
 from tests.faults.services.yards import ServedYard, frozen, restart_empty
+from tests.polling import await_that
 
 WAITING = 150
 """More than the dispatcher hands over at a time."""
@@ -18,8 +19,7 @@ def test_what_waited_in_a_wiped_redis_is_sent_again(yard: ServedYard) -> None:
         with frozen(yard.stack.supervisor.pid("worker")):
             paths = accepted(post_many(yard, WAITING))
             # So that some do wait there and not only in PostgreSQL.
-            while (lost := publisher.count_messages("default")) == 0:
-                pass
+            lost = await_that(lambda: publisher.count_messages("default"))
             broker.flushall()
         wiped = time.monotonic()
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 import redis
 
-from api import ledger_look
+from api import change_channel, ledger_look
 from ops.postgres import LocalPostgres
 from ops.redis import LocalRedis
 from shared.job_events import CHANNEL, EventPublisher
@@ -22,6 +22,7 @@ from shared.settings import Settings
 from tests.conftest import Owner
 from tests.event_reader import Stream, follow
 from tests.faults.streams.conftest import Later
+from tests.polling import await_that
 
 FOLLOWERS = 20
 Attack = Callable[[LocalRedis], AbstractContextManager[None]]
@@ -58,6 +59,13 @@ def wiped(server: LocalRedis) -> Generator[None]:
     yield
 
 
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into the ledger, and for Redis, sooner than once a second."""
+    monkeypatch.setattr(ledger_look, "LEDGER_SECONDS", 0.2)
+    monkeypatch.setattr(change_channel, "AGAIN_SECONDS", 0.2)
+
+
 def enqueue(http: httpx2.Client, owner: Owner) -> str:
     body = {"kind": "test.echo", "input": {}}
     return http.post("/v1/jobs", json=body, headers=owner.headers).raise_for_status().json()["id"]
@@ -70,9 +78,12 @@ def states(stream: Stream) -> list[str]:
 def wait_for_subscription(settings: Settings) -> None:
     """Wait until the application hears again."""
     with redis.Redis.from_url(settings.redis_url) as client:
-        numbers: Any = client.pubsub_numsub(CHANNEL)
-        while not numbers[0][1]:
-            numbers = client.pubsub_numsub(CHANNEL)
+
+        def look() -> bool:
+            numbers: Any = client.pubsub_numsub(CHANNEL)
+            return bool(numbers[0][1])
+
+        await_that(look)
 
 
 @pytest.mark.parametrize("attack", [frozen, killed, wiped])

@@ -16,6 +16,7 @@ from tests import factories
 from tests.api_server import Server, running_server
 from tests.conftest import Owner
 from tests.event_reader import follow
+from tests.polling import await_that
 
 JOBS = 300
 WORDS = {"text": "x" * 50_000}
@@ -47,8 +48,7 @@ def wait_for_connections(server: Server, count: int) -> None:
     def is_open(connection: Any) -> bool:
         return connection.laddr.port == server.port and bool(connection.raddr)
 
-    while sum(map(is_open, server.memory.net_connections("tcp"))) > count:
-        pass
+    await_that(lambda: sum(map(is_open, server.memory.net_connections("tcp"))) <= count)
 
 
 class TestAShortPatience:

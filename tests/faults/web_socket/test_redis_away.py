@@ -10,7 +10,7 @@ import pytest
 import redis
 from websockets.sync.client import ClientConnection, connect
 
-from api import broadcast_room, ledger_look
+from api import broadcast_room, change_channel, ledger_look
 from api.app import create_app
 from ops.redis import LocalRedis
 from shared.settings import Settings
@@ -94,6 +94,14 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
         yield server
     finally:
         server.remove()
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look into the ledger, for broadcasts and for Redis, sooner than once a second."""
+    monkeypatch.setattr(ledger_look, "LEDGER_SECONDS", 0.2)
+    monkeypatch.setattr(broadcast_room, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(change_channel, "AGAIN_SECONDS", 0.2)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import psycopg
 from tests.api_server import Server
 from tests.conftest import Owner
 from tests.integration.idempotency.requests import KEY, keys
+from tests.polling import await_that
 
 HALF = b"half of the words\n" * 30_000
 """More than is written to the storage in one block."""
@@ -47,8 +48,7 @@ def held_upload(
     """Begin an upload and wait until it holds its key by a new claim."""
     before = claims(database)
     upload = SlowUpload(server, owner, path)
-    while claims(database) in ([], before):
-        pass
+    await_that(lambda: claims(database) not in ([], before))
     try:
         yield upload
     finally:
