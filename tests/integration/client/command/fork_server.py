@@ -6,9 +6,11 @@ import signal
 import socket
 import sys
 
-import httpcore2  # noqa: F401 # pyright: ignore[reportUnusedImport] - a run would import it with its first request
+# A run would import these with its first request and its first option.
+import httpcore2  # noqa: F401 # pyright: ignore[reportUnusedImport]
+from pydantic import BeforeValidator, Field, TypeAdapter  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
-from jobyard import AsyncJobyard  # noqa: F401 # pyright: ignore[reportUnusedImport] - as above
+from jobyard import AsyncJobyard  # noqa: F401 # pyright: ignore[reportUnusedImport] - not yet used here
 from jobyard.command import main
 
 LONGEST_REQUEST = 65_536
