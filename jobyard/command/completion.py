@@ -1,6 +1,9 @@
 """Completion: the scripts that let a shell complete the command's words, printed or installed."""
 
+import io
+from contextlib import redirect_stdout
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,8 +11,12 @@ import typer
 # There is no other way in.
 from typer.completion import get_completion_script, install  # pyright: ignore[reportPrivateImportUsage]
 
+from jobyard.command.exits import CommandFailed
+from jobyard.command.inputs import usage
 from jobyard.command.options import command
+from jobyard.command.problems import report
 from jobyard.command.run import Run
+from jobyard.command.screen import Screen
 
 app = typer.Typer()
 
@@ -42,11 +49,23 @@ def install_completion(context: typer.Context, wanted: bool) -> None:  # noqa: F
     """Install the completion of the shell that the command is called from, and end."""
     if not wanted or context.resilient_parsing:
         return
-    shell, path = install(prog_name=_PROGRAM, complete_var=_VARIABLE)
-    if shell == Shell.ZSH:
-        path.write_text(f"{_script(shell)}\n")
+    try:
+        shell, path = _install()
+    except (CommandFailed, OSError) as error:
+        raise typer.Exit(report(Screen(), error)) from None
     print(f"The completion of {shell} is installed in {path}; a new shell has it.")  # noqa: T201 - its purpose
     raise typer.Exit
+
+
+def _install() -> tuple[str, Path]:
+    try:
+        with redirect_stdout(io.StringIO()):
+            shell, path = install(prog_name=_PROGRAM, complete_var=_VARIABLE)
+    except typer.Exit:
+        raise usage("this is not called from a shell that is known: bash, zsh or fish") from None
+    if shell == Shell.ZSH:
+        path.write_text(f"{_script(shell)}\n")
+    return shell, path
 
 
 def _script(shell: str) -> str:

@@ -47,6 +47,15 @@ def test_bash_completes_once_it_is_installed(at_home: Shell, installing: str) ->
             at.read_until(completed)
 
 
+def test_where_completion_cannot_be_installed_it_is_one_line(at_home: Shell) -> None:
+    (at_home.directory.parent / ".bash_completions").write_text("in the way")
+    command = [BASH, "-c", "jobyard --install-completion; exit $?"]
+    refused = subprocess.run(command, env=at_home.environment, check=False, capture_output=True, text=True)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("jobyard: Local file: ")
+    assert refused.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
 def test_each_shell_gets_its_script(nobody: Shell, shell_name: str) -> None:
     assert "_JOBYARD_COMPLETE" in nobody.ok("completion", shell_name).text
