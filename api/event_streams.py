@@ -133,11 +133,7 @@ class EventStream(Response):
 
     def _write_now(self, frame: Frame) -> bool:
         chunk = frame.written(_chunk if self._feed.only is None else _chunk_with_id)
-        if self._is_blocked or self._write_chunk is None or not self._write_chunk(chunk):
-            return False
-        if self._feed.only is not None and frame.done:
-            self._feed.let_go("told")
-        return True
+        return not self._is_blocked and self._write_chunk is not None and self._write_chunk(chunk)
 
     async def _send(self, send: Callable[[Message], Awaitable[None]], body: bytes, *, more: bool = True) -> None:
         self._is_blocked = True

@@ -179,6 +179,11 @@ class Feed:
         if self.on_let_go is not None:
             self.on_let_go(reason)
 
+    def end_if_told(self) -> None:
+        """End a feed of one job whose end was written to the client at once, so that nobody will take it."""
+        if self.only is not None and not self._waiting:
+            self.let_go("told")
+
     def close(self) -> None:
         """Want nothing any more."""
         for job_id in self._jobs:
@@ -215,7 +220,7 @@ class Feed:
         if self.reason is not None or frame.version <= self._newest.get(job_id, 0):
             return
         self._newest[job_id] = frame.version
-        if frame.done:
+        if frame.done and self.only is None:
             self._remember_ended(job_id)
         if not self._waiting and self.direct is not None and self.direct(frame):
             return

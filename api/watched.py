@@ -156,6 +156,10 @@ class Watched:
             job.version, job.done = frame.version, frame.done
             for feed in job.feeds:
                 feed.offer(frame)
+            if frame.done:
+                # Only now: waking a task takes as long as telling a client, and the last one would wait for both.
+                for feed in job.feeds:
+                    feed.end_if_told()
         owner = self.owners.get(frame.owner_id)
         if owner is not None and owner.note(frame):
             for feed in owner.feeds:
