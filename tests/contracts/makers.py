@@ -32,7 +32,7 @@ class Maker:
         return "web"
 
     def job(self) -> str:
-        job = self.post("/v1/jobs", json={"kind": "test.echo", "input": {}})
+        job = self.post("/v1/jobs", json={"kind": "demo.countdown", "input": {}})
         return self.post(job["links"]["cancel"])["id"] if next(self.cancelled) else job["id"]
 
     def upload(self) -> str:
