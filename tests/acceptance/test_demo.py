@@ -19,6 +19,7 @@ from ops.endpoints import Endpoints, load_endpoints
 from ops.paths import ROOT
 from ops.ports import LOOPBACK, is_free
 from ops.postgres import LocalPostgres
+from tests.polling import has_ended
 
 DEFAULT_PORTS = {8000, 5432, 6379, 5555, 1025}
 PROGRAMS = (
@@ -110,7 +111,7 @@ def test_demo_is_right_beside_taken_default_ports_and_leaves_nothing_behind(
     assert demo.returncode == 0, "\n".join([*lines, output, errors])
     assert errors == ""
     assert [program for program in PROGRAMS if not any(program in command for command in commands)] == []
-    assert [process for process in running if process.is_running()] == []
+    assert [process for process in running if not has_ended(process)] == []
     assert taken_ports
     assert set(_ports(place.endpoints())) & taken_ports == set()
     assert place.left() == []

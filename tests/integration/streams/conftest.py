@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from fastapi import FastAPI
 
-from api import ledger_look
+from api import change_channel, ledger_look
+from shared import job_events
 from tests.app_server import AppServer, serving
 
 
@@ -33,8 +34,10 @@ def looking_often(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def never_looking(monkeypatch: pytest.MonkeyPatch, looking_often: None) -> None:  # noqa: ARG001 - after it
-    """Take the look of every second away, so that only messages tell of changes."""
+    """Take the look of every second away, so that only messages tell of changes, however slow Redis is."""
     monkeypatch.setattr(ledger_look, "LEDGER_SECONDS", 3600.0)
+    for module in (change_channel, job_events):
+        monkeypatch.setattr(module, "TIMEOUT_SECONDS", 60.0)
 
 
 def change(database: psycopg.Connection, job_id: str, **columns: object) -> None:
