@@ -17,6 +17,7 @@ from jobyard.uploads import (
     RESUMABLE_BYTES,
     begin_upload,
     end_upload,
+    kept_for,
     post_form,
     read_upload,
     send_rest,
@@ -53,7 +54,7 @@ class Files(Resource[R]):
         that breaks off for good, `UploadInterrupted` has the URL for `resume_upload`. `expires_in` is in seconds.
         """
         source = Source(content, name)
-        query = _kept_for(expires_in)
+        query = kept_for(expires_in)
         if not _in_pieces(source, resumable=resumable):
             answer = yield from upload_whole(self.session, source, description, query, idempotency_key, on_progress)
             return read_as(File, answer)
@@ -79,7 +80,7 @@ class Files(Resource[R]):
         Otherwise as `upload`. What goes in pieces is a file before its job is enqueued: it is deleted again if that is
         refused, and stays if the server is not reached any more. Raises `InvalidInput`, `TooLarge`.
         """
-        source, query = Source(content, name), _kept_for(expires_in)
+        source, query = Source(content, name), kept_for(expires_in)
         if not _in_pieces(source, resumable=resumable):
             query += query_of(process=kind, webhook_url=webhook_url)
             answer = yield from upload_whole(self.session, source, description, query, idempotency_key, on_progress)
@@ -110,7 +111,7 @@ class Files(Resource[R]):
         """
         pairs = contents.items() if isinstance(contents, Mapping) else [(None, content) for content in contents]
         form = Form([Source(content, name) for name, content in pairs], part="files")
-        query = _kept_for(expires_in)
+        query = kept_for(expires_in)
         answer = yield from post_form(self.session, "/v1/files/batch", form, query, idempotency_key, on_progress)
         return read_as(FileBatch, answer)
 
@@ -126,7 +127,7 @@ class Files(Resource[R]):
     ) -> Flow[Upload]:
         """Begin a resumable upload without sending anything: keep its `url`, then give it to `resume_upload`."""
         source = Source(content, name)
-        return (yield from begin_upload(self.session, source, description, _kept_for(expires_in), idempotency_key))
+        return (yield from begin_upload(self.session, source, description, kept_for(expires_in), idempotency_key))
 
     @call
     def resume_upload(
@@ -194,10 +195,6 @@ class Files(Resource[R]):
         """Make a URL that reads a file without a token for so many seconds; it cannot be taken back by itself."""
         body = {"expires_in": expires_in, "disposition": "inline" if inline else "attachment"}
         return read_as(Link, (yield from post(self.session, f"{_path(file)}/link", body)))
-
-
-def _kept_for(expires_in: int | None) -> list[tuple[str, str]]:
-    return query_of(expires_in=None if expires_in is None else str(expires_in))
 
 
 def _in_pieces(source: Source, *, resumable: bool | None) -> bool:

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from jobyard.calls import R, Resource, call, stream
 from jobyard.contents import Content, Form, Source
-from jobyard.exchange import delete, get, given, pages, post, put, query_of, read_as, segment
+from jobyard.exchange import delete, get, given, pages, post, put, read_as, segment
 from jobyard.files import AnyFile, id_of
 from jobyard.flows import Flow, Stream
 from jobyard.models import File, ImagePreset, Job, Progress
-from jobyard.uploads import RESUMABLE_BYTES, begin_upload, post_form, send_rest
+from jobyard.uploads import RESUMABLE_BYTES, begin_upload, kept_for, post_form, send_rest
 
 Picture = File | UUID | str | Path | bytes | BinaryIO
 """A stored file or its id (a text that is a UUID), else what is uploaded first: a path, bytes or an open file."""
@@ -54,13 +54,11 @@ class Images(Resource[R]):
         order = given(renditions=wanted, preset=preset, keep_copyright=keep_copyright, webhook_url=webhook_url)
         file_id = _stored_id(picture)
         if file_id is None:
-            source = Source(_content(picture), name)
-            query = query_of(expires_in=None if expires_in is None else str(expires_in))
+            source, query = Source(_content(picture), name), kept_for(expires_in)
             if source.size is None or source.size <= RESUMABLE_BYTES:
                 texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in order.items()}
-                answer = yield from post_form(
-                    self.session, _PATH, Form([source], texts), query, idempotency_key, on_progress
-                )
+                form = Form([source], texts)
+                answer = yield from post_form(self.session, _PATH, form, query, idempotency_key, on_progress)
                 return read_as(Job, answer)
             upload = yield from begin_upload(self.session, source, None, query)
             file_id = (yield from send_rest(self.session, source, upload, on_progress)).id

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from jobyard.contents import Form, Meter, Source
 from jobyard.errors import AnswerNotValid, Conflict, JobyardError, UploadInterrupted
-from jobyard.exchange import ask, get, read_as, segment
+from jobyard.exchange import ask, get, query_of, read_as, segment
 from jobyard.flows import Answer, Body, Flow, Query, Request
 from jobyard.models import File, Progress, Upload
 from jobyard.retries import AWAY, rest, with_key
@@ -24,6 +24,11 @@ _PATH = "/v1/uploads"
 _TUS = {"Tus-Resumable": "1.0.0"}
 
 OnProgress = Callable[[Progress], None]
+
+
+def kept_for(expires_in: int | None) -> list[tuple[str, str]]:
+    """Say in a query for how many seconds a file is kept."""
+    return query_of(expires_in=None if expires_in is None else str(expires_in))
 
 
 def upload_whole(

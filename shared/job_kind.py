@@ -109,9 +109,8 @@ def job(
     many of one owner's that share a `concurrency_key`. Jobs handed to Celery but not yet begun count as running.
     Unless it is `interruptible=False`, a handler that does not look is broken into when its job is cancelled or lost,
     or its worker stops; see `JobContext`. Jobs of a `silent` kind make no events, and streams, lists and bulk actions
-    leave them out unless they name the kind or the job: what tells of other jobs must not tell of itself. The last
-    three say what files a job takes, each and together: a job that needs others is refused when it is enqueued; bytes
-    may be read from the settings, by a function of them.
+    leave them out unless they name the kind or the job. The last three say what files a job takes, each and together:
+    a job that needs others is refused when it is enqueued; bytes may be a function of the settings.
     Raises `TypeError` for missing annotations, `DuplicateJobKind`, `ValueError` for a queue or limit that cannot be.
     """
 

@@ -75,7 +75,7 @@ def running_server(settings: Settings, shell_prefix: str = "", program: str = AP
 
 def _serve(shell_prefix: str, program: str) -> None:
     if shell_prefix:
-        os.execv("/bin/sh", ["/bin/sh", "-c", f'{shell_prefix} exec "$0" -m api', sys.executable])  # noqa: S606
+        os.execv("/bin/sh", ["/bin/sh", "-c", f'{shell_prefix} exec "$0" -m api', sys.executable])  # noqa: S606 - its own
     elif program == API:
         runpy.run_module(API, run_name="__main__", alter_sys=True)
     else:

@@ -49,18 +49,6 @@ def add_hot_pair(app: FastAPI, kinds: dict[str, JobKind]) -> TypeAdapter[JobBody
         new = new_job(resources.settings, caller.user_id, resources.kinds[body.kind], body)
         return await create(resources, new, parse_wait(request.headers.get("prefer")), key and key.with_json(content))
 
-    async def get_job(request: Request) -> Response:
-        """Read a job.
-
-        With `Prefer: wait=N` and no `If-None-Match` it waits for the job's end; with `If-None-Match`, for the first
-        other version.
-        """
-        resources: Resources = request.app.state.resources
-        caller = read_caller(request, resources)
-        job_id = _parse_id(request.path_params["job_id"])
-        wait = parse_wait(request.headers.get("prefer"))
-        return await answer_reading(resources, caller.user_id, job_id, wait, request.headers.get("if-none-match"))
-
     app.router.add_api_route(
         "/v1/jobs", create_job, methods=["POST"], status_code=202, tags=["jobs"],
         responses=JOB_RESPONSES | problems(401, 404, 409, 415),
@@ -72,6 +60,19 @@ def add_hot_pair(app: FastAPI, kinds: dict[str, JobKind]) -> TypeAdapter[JobBody
         openapi_extra={"security": _SECURITY, "parameters": [JOB_ID_PARAMETER, PREFER_PARAMETER, IF_NONE_MATCH]},
     )  # fmt: skip
     return bodies
+
+
+async def get_job(request: Request) -> Response:
+    """Read a job.
+
+    With `Prefer: wait=N` and no `If-None-Match` it waits for the job's end; with `If-None-Match`, for the first
+    other version.
+    """
+    resources: Resources = request.app.state.resources
+    caller = read_caller(request, resources)
+    job_id = _parse_id(request.path_params["job_id"])
+    wait = parse_wait(request.headers.get("prefer"))
+    return await answer_reading(resources, caller.user_id, job_id, wait, request.headers.get("if-none-match"))
 
 
 def _validate(bodies: TypeAdapter[JobBody], content: bytes) -> JobBody:

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-
-# There is no other way in.
-from typer.completion import get_completion_script, install  # pyright: ignore[reportPrivateImportUsage]
+from typer.completion import get_completion_script, install  # pyright: ignore[reportPrivateImportUsage] - no other way
 
 from jobyard.command.exits import CommandFailed
 from jobyard.command.inputs import usage

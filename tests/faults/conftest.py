@@ -133,16 +133,11 @@ def open_yard(
     # With fsync, as in production: the promise is about commits that survive a crash.
     with (
         Stack(
-            directory / "var",
-            given=given,
-            procfile=procfile,
-            only=only,
-            replicas=replicas,
-            environment=complete,
+            directory / "var", given=given, procfile=procfile, only=only, replicas=replicas, environment=complete,
             usual_ports=False,
         ) as stack,
         httpx2.Client(base_url=stack.endpoints.api_url, timeout=40) as client,
-    ):
+    ):  # fmt: skip
         client.post("/v1/auth/register", json=ACCOUNT).raise_for_status()
         sign_in(client, ACCOUNT)
         try:

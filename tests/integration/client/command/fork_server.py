@@ -7,8 +7,8 @@ import socket
 import sys
 
 # A run would import these with its first request and its first option.
-import httpcore2  # noqa: F401 # pyright: ignore[reportUnusedImport]
-from pydantic import BeforeValidator, Field, TypeAdapter  # noqa: F401 # pyright: ignore[reportUnusedImport]
+import httpcore2  # noqa: F401 # pyright: ignore[reportUnusedImport] - as above
+from pydantic import BeforeValidator, Field, TypeAdapter  # noqa: F401 # pyright: ignore[reportUnusedImport] - as above
 
 from jobyard import AsyncJobyard  # noqa: F401 # pyright: ignore[reportUnusedImport] - not yet used here
 from jobyard.command import main
