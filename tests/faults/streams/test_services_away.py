@@ -16,13 +16,13 @@ import redis
 from api import change_channel, ledger_look
 from ops.postgres import LocalPostgres
 from ops.redis import LocalRedis
-from shared.job_events import CHANNEL, EventPublisher
+from shared.job_events import EventPublisher
 from shared.job_row import COLUMNS, JobRow
 from shared.settings import Settings
 from tests.conftest import Owner
 from tests.event_reader import Stream, follow
 from tests.faults.streams.conftest import Later
-from tests.polling import await_that
+from tests.subscriptions import wait_for_subscription
 
 FOLLOWERS = 20
 Attack = Callable[[LocalRedis], AbstractContextManager[None]]
@@ -73,17 +73,6 @@ def enqueue(http: httpx2.Client, owner: Owner) -> str:
 
 def states(stream: Stream) -> list[str]:
     return [event.data["state"] for event in stream.rest() if event.name == "job"]
-
-
-def wait_for_subscription(settings: Settings) -> None:
-    """Wait until the application hears again."""
-    with redis.Redis.from_url(settings.redis_url) as client:
-
-        def look() -> bool:
-            numbers: Any = client.pubsub_numsub(CHANNEL)
-            return bool(numbers[0][1])
-
-        await_that(look)
 
 
 @pytest.mark.parametrize("attack", [frozen, killed, wiped])

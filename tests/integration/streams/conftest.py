@@ -9,13 +9,16 @@ from fastapi import FastAPI
 
 from api import change_channel, ledger_look
 from shared import job_events
+from shared.settings import Settings
 from tests.app_server import AppServer, serving
+from tests.subscriptions import wait_for_subscription
 
 
 @pytest.fixture
-def server(app: FastAPI) -> Iterator[AppServer]:
-    """Serve the test's application."""
+def server(app: FastAPI, settings: Settings) -> Iterator[AppServer]:
+    """Serve the test's application, which hears of changes."""
     with serving(app) as server:
+        wait_for_subscription(settings)
         yield server
 
 
