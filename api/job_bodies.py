@@ -73,8 +73,10 @@ def job_body_type(kinds: dict[str, JobKind]) -> Any:
     models = [body_model(kind) for _, kind in sorted(kinds.items()) if kind.access == "public"]
     if not models:
         raise ValueError("no public kind of job is loaded")
-    # A union of one is that one, and a plain model cannot have a discriminator.
-    return Annotated[Union[tuple(models)], Field(discriminator="kind")] if len(models) > 1 else models[0]  # noqa: UP007
+    if len(models) == 1:
+        # A union of one is that one, and a plain model cannot have a discriminator.
+        return models[0]
+    return Annotated[Union[tuple(models)], Field(discriminator="kind")]  # noqa: UP007 - known at run time only
 
 
 def new_job(settings: Settings, owner_id: UUID, kind: JobKind, body: JobBody) -> NewJob:

@@ -20,7 +20,7 @@ class CountedStream(RawIOBase):
         """Tell that this stream is for writing."""
         return True
 
-    def write(self, chunk: "bytes | bytearray | memoryview") -> int:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def write(self, chunk: "bytes | bytearray | memoryview") -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - bytes alone
         """Pass a chunk on; raises what the stream raises."""
         try:
             written = self._stream.write(chunk)

@@ -30,7 +30,7 @@ def flower_environment(settings: Settings) -> dict[str, str]:
 def main() -> None:
     """Become Flower."""
     environment = os.environ | flower_environment(get_settings())
-    os.execve(sys.executable, [sys.executable, "-m", "celery", "-A", "worker.main", "flower"], environment)  # noqa: S606
+    os.execve(sys.executable, [sys.executable, "-m", "celery", "-A", "worker.main", "flower"], environment)  # noqa: S606 - ours
 
 
 if __name__ == "__main__":

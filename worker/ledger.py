@@ -85,7 +85,7 @@ WITH claimed AS (
 SELECT {_CLAIMED} FROM claimed
 """  # noqa: S608 - the columns are a constant
 
-_RECLAIM = f"SELECT {_CLAIMED} FROM jobs WHERE id = %(job_id)s AND claim_id = %(claim_id)s AND state = 'running'"  # noqa: S608
+_RECLAIM = f"SELECT {_CLAIMED} FROM jobs WHERE id = %(job_id)s AND claim_id = %(claim_id)s AND state = 'running'"  # noqa: S608 - the columns are a constant
 
 _HEARTBEAT = """
 UPDATE jobs SET
@@ -168,7 +168,7 @@ WITH judged AS (
               CASE WHEN held.next = 'cancelled' THEN 'cancelled' ELSE held.how END AS outcome
 ), attempted AS ({END_ATTEMPT})
 SELECT {_NEWS} FROM ended
-"""  # noqa: S608
+"""  # noqa: S608 - the columns are a constant
 
 _SETTLED = f"""
 SELECT {COLUMNS} FROM jobs

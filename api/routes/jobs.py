@@ -25,9 +25,9 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 async def job_filter(
     state: Annotated[list[JobState], Query(description="Any of these.")] = [],  # noqa: B006 - FastAPI copies it
-    kind: Annotated[list[str], Query(max_length=50, description=f"Any of these. {SILENT_LEFT_OUT}")] = [],  # noqa: B006
-    tag: Annotated[list[Tag], Query(max_length=20, description="All of these.")] = [],  # noqa: B006
-    id: Annotated[list[UUID], Query(max_length=100, description="Any of these.")] = [],  # noqa: A002, B006
+    kind: Annotated[list[str], Query(max_length=50, description=f"Any of these. {SILENT_LEFT_OUT}")] = [],  # noqa: B006 - likewise
+    tag: Annotated[list[Tag], Query(max_length=20, description="All of these.")] = [],  # noqa: B006 - likewise
+    id: Annotated[list[UUID], Query(max_length=100, description="Any of these.")] = [],  # noqa: A002, B006 - likewise
     created_after: Moment | None = None,
     sort: Sort = "-created_at",
 ) -> JobFilter:

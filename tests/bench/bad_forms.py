@@ -36,7 +36,7 @@ def _python_multipart(chunks: list[bytes]) -> str:
     sizes: list[int] = []
     ends: list[bool] = []
     callbacks = {
-        "on_part_data": lambda _, start, end: sizes.append(end - start),  # pyright: ignore[reportUnknownLambdaType]
+        "on_part_data": lambda _, start, end: sizes.append(end - start),  # pyright: ignore[reportUnknownLambdaType] - its parser's
         "on_end": lambda: ends.append(True),
     }
     parser: Any = module.MultipartParser(b"end", callbacks)

@@ -16,19 +16,19 @@ def fill(name: str, count: int, bell: str) -> None:
     """Enqueue so many no-ops. Only the rival that is filled gets imported."""
     match name:
         case "guide":
-            from tests.bench.naive.tasks import noop  # noqa: PLC0415
+            from tests.bench.naive.tasks import noop  # noqa: PLC0415 - one broker's library only
 
             for each in bells(count, bell):
                 noop.delay(each)
         case "dramatiq":
-            from tests.bench.rivals.dramatiq_noop import noop  # noqa: PLC0415
+            from tests.bench.rivals.dramatiq_noop import noop  # noqa: PLC0415 - one broker's library only
 
             for each in bells(count, bell):
                 noop.send(each)
         case _:
-            from procrastinate.types import JSONDict  # noqa: PLC0415
+            from procrastinate.types import JSONDict  # noqa: PLC0415 - one broker's library only
 
-            from tests.bench.rivals.procrastinate_noop import app, noop  # noqa: PLC0415
+            from tests.bench.rivals.procrastinate_noop import app, noop  # noqa: PLC0415 - one broker's library only
 
             with app.open():
                 waiting: list[JSONDict] = [{"bell": each} for each in bells(count, bell)]

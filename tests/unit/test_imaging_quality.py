@@ -68,7 +68,7 @@ def test_no_rendition_loses_more_than_015_db(
 def test_detail_as_fine_as_pixels_loses_hardly_more(tmp_path: Path, widths: tuple[int, ...], fraction: int) -> None:
     photo = tmp_path / "sharp.jpg"
     with Image.open(SAMPLES / "deep-field.jpg") as sample:
-        noise = Image.frombytes("RGB", sample.size, Random(4).randbytes(3 * sample.width * sample.height))  # noqa: S311
+        noise = Image.frombytes("RGB", sample.size, Random(4).randbytes(3 * sample.width * sample.height))  # noqa: S311 - noise
         Image.blend(sample, noise, 0.05).save(photo, "JPEG", quality=90)
     renditions = [Rendition(width, None, quality=QUALITY) for width in widths]
     targets = [tmp_path / f"{width}.jpg" for width in widths]

@@ -20,7 +20,7 @@ id = ANY(%(ids)s) AND NOT EXISTS (
 )
 """
 _DELETE: LiteralString = f"DELETE FROM files WHERE {_UNNEEDED} RETURNING storage_key, size"  # noqa: S608 - a constant
-_WOULD_DELETE: LiteralString = f"SELECT storage_key, size FROM files WHERE expires_at < now() AND {_UNNEEDED}"  # noqa: S608
+_WOULD_DELETE: LiteralString = f"SELECT storage_key, size FROM files WHERE expires_at < now() AND {_UNNEEDED}"  # noqa: S608 - a constant
 
 
 def remove_expired(sweep: Sweep) -> None:

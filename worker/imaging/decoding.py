@@ -85,5 +85,5 @@ def _decode_at(image: JpegImageFile, eighths: int, denominator: int) -> None:
     size = math.ceil(image.width * eighths / _WHOLE), math.ceil(image.height * eighths / _WHOLE)
     [tile] = image.tile
     image.tile = [tile._replace(extents=(0, 0, *size))]
-    image._size = size  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    image._size = size  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - as draft() does
     image.decoderconfig = (denominator, 0)

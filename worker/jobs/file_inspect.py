@@ -69,7 +69,7 @@ def _read(context: JobContext, file: File) -> tuple[str, int, str]:
 
 def _inspect_picture(context: JobContext, file: File) -> ImageInspection | None:
     from worker.imaging import inspect_image  # noqa: PLC0415 - the front imports this module, but not Pillow
-    from worker.renditions import ImageError  # noqa: PLC0415
+    from worker.renditions import ImageError  # noqa: PLC0415 - likewise
 
     try:
         with context.local_path(file) as path:

@@ -50,9 +50,9 @@ class FilesCleanResult(JobResult):
 def clean_files(job_input: FilesCleanInput, context: JobContext) -> FilesCleanResult:
     """Delete expired files, abandoned uploads and orphaned blobs, and tell which files have no blob."""
     from worker.cleaning.abandoned import remove_abandoned  # noqa: PLC0415 - the front imports this module
-    from worker.cleaning.blobs import compare_blobs  # noqa: PLC0415
-    from worker.cleaning.expired import remove_expired  # noqa: PLC0415
-    from worker.cleaning.sweep import LONGEST_WAIT, Sweep  # noqa: PLC0415
+    from worker.cleaning.blobs import compare_blobs  # noqa: PLC0415 - likewise
+    from worker.cleaning.expired import remove_expired  # noqa: PLC0415 - likewise
+    from worker.cleaning.sweep import LONGEST_WAIT, Sweep  # noqa: PLC0415 - likewise
 
     with closing(connect(context.settings, "jobyard-cleaning", lock_timeout=LONGEST_WAIT)) as connection:
         sweep = Sweep(context, connection, dry_run=job_input.dry_run, batch_size=job_input.batch_size)

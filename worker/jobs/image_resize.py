@@ -116,7 +116,7 @@ class ImageResizeResult(JobResult):
 def resize_image(job_input: ImageResizeInput, context: JobContext) -> ImageResizeResult:
     """Make renditions of a stored picture from a single decode: upright, in sRGB, without metadata."""
     from worker.imaging import inspect_image  # noqa: PLC0415 - the front imports this module, but not Pillow
-    from worker.renditions import ImageError  # noqa: PLC0415
+    from worker.renditions import ImageError  # noqa: PLC0415 - likewise
 
     file = context.file(job_input.file_id)
     try:
@@ -139,8 +139,8 @@ def resize_image(job_input: ImageResizeInput, context: JobContext) -> ImageResiz
 def _render(
     job_input: ImageResizeInput, context: JobContext, file: File, path: Path, facts: "ImageFacts"
 ) -> list[RenditionResult]:
-    from worker.imaging import render  # noqa: PLC0415
-    from worker.renditions import MEDIA_TYPES  # noqa: PLC0415
+    from worker.imaging import render  # noqa: PLC0415 - likewise
+    from worker.renditions import MEDIA_TYPES  # noqa: PLC0415 - likewise
 
     wanted = [_wanted(each) for each in job_input.renditions]
 
@@ -164,14 +164,14 @@ def _render(
 
 
 def _wanted(asked: RenditionInput) -> "Rendition":
-    from worker.renditions import Rendition  # noqa: PLC0415
+    from worker.renditions import Rendition  # noqa: PLC0415 - likewise
 
     image_format = None if asked.format == "keep" else asked.format
     return Rendition(**asked.model_dump(exclude={"format"}), format=image_format)
 
 
 def _limits(settings: Settings) -> "ImageLimits":
-    from worker.renditions import ImageLimits  # noqa: PLC0415
+    from worker.renditions import ImageLimits  # noqa: PLC0415 - likewise
 
     return ImageLimits(
         pixels=settings.max_image_pixels,
@@ -194,7 +194,7 @@ def _name_of(name: str, facts: "ImageFacts", rendition: "Rendition") -> str:
 def _settle(
     index: int, scope: ExitStack, output: OutputFile, rendered: "RenderedImage | RenditionFailure"
 ) -> RenditionResult:
-    from worker.renditions import RenditionFailure  # noqa: PLC0415
+    from worker.renditions import RenditionFailure  # noqa: PLC0415 - likewise
 
     if isinstance(rendered, RenditionFailure):
         # An output that is left by an error is dropped.

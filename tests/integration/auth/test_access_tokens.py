@@ -216,7 +216,7 @@ def test_a_remembered_token_is_refused_once_it_has_expired(settings: Settings, m
     for _ in range(2):
         with pytest.raises(TokenNotValid):
             reader.read(token)
-    assert not reader._remembered  # pyright: ignore[reportPrivateUsage]
+    assert not reader._remembered  # pyright: ignore[reportPrivateUsage] - shown nowhere else
 
 
 def test_what_is_remembered_is_bounded_and_good(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,5 +227,5 @@ def test_what_is_remembered_is_bounded_and_good(settings: Settings, monkeypatch:
         reader.read(token)
         with pytest.raises(TokenNotValid):
             reader.read(token[:-5] + "AAAAA")
-    assert list(reader._remembered) == tokens[-3:]  # pyright: ignore[reportPrivateUsage]
+    assert list(reader._remembered) == tokens[-3:]  # pyright: ignore[reportPrivateUsage] - shown nowhere else
     assert reader.read(tokens[0]).role == "user"

@@ -76,7 +76,7 @@ async def test_a_sign_in_with_the_old_password_does_not_outlive_its_change(
     with psycopg.connect(database_url) as rival:
         rival.execute("UPDATE users SET password_hash = %s WHERE email = 'ada@example.com'", (new_hash,))
         login = asyncio.create_task(overlapping.post("/v1/auth/login", json=credentials()))
-        while not database.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():  # noqa: ASYNC110
+        while not database.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)  # PostgreSQL tells nobody that somebody began to wait
         rival.commit()
     assert (await login).status_code == 401
@@ -90,7 +90,7 @@ async def test_others_are_answered_while_passwords_wait_for_their_threads(
     await overlapping.post("/v1/auth/register", json=credentials())
     gate = threading.Event()
     passwords: Passwords = app.state.resources.passwords
-    threads = passwords._threads  # pyright: ignore[reportPrivateUsage]
+    threads = passwords._threads  # pyright: ignore[reportPrivateUsage] - shown nowhere else
     held: list[Future[bool]] = [threads.submit(gate.wait) for _ in range(THREADS)]
     logins = [asyncio.create_task(overlapping.post("/v1/auth/login", json=credentials())) for _ in range(8)]
     try:

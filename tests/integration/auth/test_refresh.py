@@ -67,7 +67,7 @@ async def test_a_revocation_reaches_a_token_whose_rotation_was_under_way(
             "SELECT sha256('third'), family_id, user_id, expires_at FROM refresh_tokens LIMIT 1"
         )
         reuse = asyncio.create_task(overlapping.post("/v1/auth/refresh", json={"refresh_token": first}))
-        while not database.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():  # noqa: ASYNC110
+        while not database.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)  # PostgreSQL tells nobody that somebody began to wait
         rotation.commit()
     assert (await reuse).status_code == 401

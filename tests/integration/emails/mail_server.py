@@ -120,7 +120,7 @@ class MailServer:
             envelope.mail_options.extend(options)
         return await self._answer(server, reply)
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
         self, server: SMTP, _: Session, envelope: Envelope, address: str, __: list[str]
     ) -> str:
         """Answer RCPT TO."""
@@ -133,7 +133,7 @@ class MailServer:
             envelope.rcpt_tos.append(address)
         return await self._answer(server, reply)
 
-    async def handle_DATA(self, server: SMTP, _: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, _: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Keep the message and answer."""
         self.delivered.append(
             Delivered(

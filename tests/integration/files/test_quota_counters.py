@@ -118,7 +118,7 @@ def _work(
 ) -> set[str]:  # fmt: skip
     """Write outputs and clean up for as long as others are at it, and once more; gives how the jobs ended."""
     states: set[str] = set()
-    chance = random.Random(STEPS)  # noqa: S311
+    chance = random.Random(STEPS)  # noqa: S311 - guards nothing
     over = False
     while not over:
         over = all(each.done() for each in going)

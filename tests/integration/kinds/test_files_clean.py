@@ -90,7 +90,7 @@ def test_a_dry_run_lists_the_first_of_each_sort_and_deletes_nothing(yard: Yard) 
 
 
 @pytest.mark.parametrize(("state", "stays"), [("queued", True), ("retrying", True), ("cancelled", False)])
-def test_a_live_job_keeps_its_expired_file(yard: Yard, state: str, stays: bool) -> None:  # noqa: FBT001
+def test_a_live_job_keeps_its_expired_file(yard: Yard, state: str, stays: bool) -> None:  # noqa: FBT001 - pytest names it
     file_id = yard.store("needed", b"needed", days=-1)
     job_id = yard.enqueue("file.inspect", {"file_id": str(file_id)})
     if state == "retrying":

@@ -84,7 +84,7 @@ class LedgerMachine(RuleBasedStateMachine):
         move=st.sampled_from(MOVES), wanted=WANTED, fits=st.sampled_from([True, True, False]), nth=st.integers(0, 5),
         age=st.sampled_from([0, 0, 0, 1, 2]), delay=st.sampled_from([0, FAR_SECONDS]),
     )  # fmt: skip
-    def move(self, move: str, wanted: Wanted, fits: bool, nth: int, age: int, delay: int) -> None:  # noqa: FBT001
+    def move(self, move: str, wanted: Wanted, fits: bool, nth: int, age: int, delay: int) -> None:  # noqa: FBT001 - Hypothesis names it
         """Do something, mostly with a job in an apt state; `age` 0 is its newest message or claim."""
         jobs = [job_id for job_id in self.put_backs if not fits or self.state(job_id) in apt(move)]
         if move in {"dispatch", "promote", "expire", "rescue", "send_again"}:

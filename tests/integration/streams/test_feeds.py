@@ -47,7 +47,7 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, all_of_them=st.booleans())
-def test_versions_rise_and_the_newest_always_comes(steps: list[Step], all_of_them: bool) -> None:  # noqa: FBT001
+def test_versions_rise_and_the_newest_always_comes(steps: list[Step], all_of_them: bool) -> None:  # noqa: FBT001 - Hypothesis names it
     with open_feed() as (watched, feed):
         feed.watch_all() if all_of_them else feed.watch_jobs(JOBS)
         taken: list[Frame] = []

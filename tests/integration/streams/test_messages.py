@@ -44,7 +44,7 @@ def events(settings: Settings) -> Any:
 
 
 def read_row(database: psycopg.Connection, job_id: str) -> JobRow:
-    values = database.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = %s".encode(), (job_id,)).fetchone()  # noqa: S608
+    values = database.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = %s".encode(), (job_id,)).fetchone()  # noqa: S608 - ours
     assert values is not None
     return JobRow(*values)
 
